@@ -1,0 +1,238 @@
+"""What one example is, and the one place that maps data to what networks see and back.
+
+A data source offers these specs and a model takes them, so that the two can be checked against each
+other before any work is done.
+"""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.errors import InputError
+
+
+class _Spec:
+    """Configuration for `.keras` files, from the dataclass fields."""
+
+    def get_config(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("tfgen")
+@dataclasses.dataclass(frozen=True)
+class Images(_Spec):
+    """Pictures of integer levels.
+
+    Outside of networks a batch is uint8 of shape `(batch, height, width, channels)` with values
+    0..levels-1; inside it is float32 in [-1, 1].
+
+    Arguments:
+        shape: `(height, width, channels)`.
+        levels: number of levels of a channel, 2..256; 2 is a binary picture.
+    """
+
+    shape: tuple[int, int, int]
+    levels: int = 256
+
+    key = "image"
+
+    def __post_init__(self):
+        shape = tuple(int(size) for size in self.shape)
+        if len(shape) != 3 or min(shape) < 1:
+            raise InputError(f"Images: shape {self.shape} is not (height, width, channels) with sizes of at least 1")
+        if not 2 <= self.levels <= 256:
+            raise InputError(f"Images: {self.levels} levels; a uint8 picture has 2 to 256")
+        object.__setattr__(self, "shape", shape)
+
+    @property
+    def dimensions(self) -> int:
+        """Number of scalars in an example, the D of bits per dimension."""
+        return math.prod(self.shape)
+
+    def tensor_spec(self, batch: int | None = None) -> tf.TensorSpec:
+        return tf.TensorSpec((batch, *self.shape), tf.uint8, name=self.key)
+
+    def validate(self, array, where: str = "image") -> np.ndarray:
+        """Returns `array` as uint8 levels.
+
+        Raises:
+            InputError: rank, shape, dtype or range is wrong, or a value is not a number.
+        """
+        array = np.asarray(array)
+        if array.ndim == 3 and self.shape[-1] == 1 and array.shape[1:] == self.shape[:2]:
+            array = array[..., None]  # grey pictures often come without a channel axis
+        if array.shape[1:] != self.shape:
+            raise InputError(f"{where}: shape {array.shape}, expected (count, {', '.join(map(str, self.shape))})")
+        check_levels(array, self.levels, where)
+        return array.astype(np.uint8)
+
+    def check(self, tensor) -> tf.Tensor:
+        """Returns a batch inside a graph as uint8, after the checks that a graph can make."""
+        tensor = tf.convert_to_tensor(tensor)
+        if not tensor.dtype.is_integer:
+            raise InputError(f"image: dtype {tensor.dtype.name}, expected uint8 levels 0..{self.levels - 1}")
+        if tensor.shape.rank == 3 and self.shape[-1] == 1:
+            tensor = tensor[..., None]
+        if tensor.shape.rank != 4 or not tensor.shape[1:].is_compatible_with(self.shape):
+            raise InputError(f"image: shape {tensor.shape}, expected (batch, {', '.join(map(str, self.shape))})")
+        if self.levels < 256 or tensor.dtype != tf.uint8:
+            too_large = tf.debugging.assert_less(
+                tf.reduce_max(tf.cast(tensor, tf.int32)), self.levels, f"image: a value is not in 0..{self.levels - 1}"
+            )
+            with tf.control_dependencies([too_large] if too_large is not None else []):
+                tensor = tf.identity(tensor)
+        return tf.ensure_shape(tf.cast(tensor, tf.uint8), (None, *self.shape))
+
+    def to_network(self, image) -> tf.Tensor:
+        """Maps levels to float32 in [-1, 1]."""
+        return tf.cast(image, tf.float32) * (2.0 / (self.levels - 1)) - 1.0
+
+    def from_network(self, x) -> tf.Tensor:
+        """Maps [-1, 1] to the nearest levels, uint8; values outside are clipped."""
+        level = tf.round((tf.cast(x, tf.float32) + 1.0) * ((self.levels - 1) / 2.0))
+        return tf.cast(tf.clip_by_value(level, 0.0, self.levels - 1.0), tf.uint8)
+
+    def to_picture(self, image) -> np.ndarray:
+        """Maps levels to 0..255, uint8, as a picture file wants them."""
+        return np.round(np.asarray(image, np.float64) * (255.0 / (self.levels - 1))).astype(np.uint8)
+
+
+@keras.saving.register_keras_serializable("tfgen")
+@dataclasses.dataclass(frozen=True)
+class Points(_Spec):
+    """Vectors of real numbers, float32 of shape `(batch, size)`, the same inside and outside of networks.
+
+    Arguments:
+        size: number of coordinates of a point.
+    """
+
+    size: int = 2
+
+    key = "point"
+
+    def __post_init__(self):
+        if self.size < 1:
+            raise InputError(f"Points: size {self.size}, expected at least 1")
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (self.size,)
+
+    @property
+    def dimensions(self) -> int:
+        """Number of scalars in an example."""
+        return self.size
+
+    def tensor_spec(self, batch: int | None = None) -> tf.TensorSpec:
+        return tf.TensorSpec((batch, self.size), tf.float32, name=self.key)
+
+    def validate(self, array, where: str = "point") -> np.ndarray:
+        """Returns `array` as float32.
+
+        Raises:
+            InputError: shape or dtype is wrong, or a value is not finite.
+        """
+        array = np.asarray(array)
+        if array.ndim != 2 or array.shape[1] != self.size:
+            raise InputError(f"{where}: shape {array.shape}, expected (count, {self.size})")
+        if array.dtype.kind not in "fiu":
+            raise InputError(f"{where}: dtype {array.dtype}, expected float32")
+        check_finite(array, where)
+        return array.astype(np.float32)
+
+    def check(self, tensor) -> tf.Tensor:
+        """Returns a batch inside a graph as float32, after the checks that a graph can make."""
+        tensor = tf.convert_to_tensor(tensor)
+        if tensor.shape.rank != 2 or not tensor.shape[1:].is_compatible_with(self.shape):
+            raise InputError(f"point: shape {tensor.shape}, expected (batch, {self.size})")
+        return tf.ensure_shape(tf.cast(tensor, tf.float32), (None, self.size))
+
+    def to_network(self, point) -> tf.Tensor:
+        return tf.cast(point, tf.float32)
+
+    def from_network(self, x) -> tf.Tensor:
+        return tf.cast(x, tf.float32)
+
+
+@keras.saving.register_keras_serializable("tfgen")
+@dataclasses.dataclass(frozen=True)
+class Labels(_Spec):
+    """Classes, int32 of shape `(batch,)` with values 0..count-1.
+
+    Arguments:
+        count: number of classes.
+        names: a name for each class, or nothing.
+    """
+
+    count: int
+    names: tuple[str, ...] = ()
+
+    key = "label"
+
+    def __post_init__(self):
+        object.__setattr__(self, "names", tuple(self.names))
+        if self.count < 1:
+            raise InputError(f"Labels: count {self.count}, expected at least 1")
+        if self.names and len(self.names) != self.count:
+            raise InputError(f"Labels: {len(self.names)} names for {self.count} classes")
+
+    def tensor_spec(self, batch: int | None = None) -> tf.TensorSpec:
+        return tf.TensorSpec((batch,), tf.int32, name=self.key)
+
+    def validate(self, array, where: str = "label") -> np.ndarray:
+        """Returns `array` as int32.
+
+        Raises:
+            InputError: not one integer per example, or outside of 0..count-1.
+        """
+        array = np.asarray(array)
+        if array.ndim != 1:
+            raise InputError(f"{where}: shape {array.shape}, expected one integer per example")
+        if array.dtype.kind not in "iu":
+            raise InputError(f"{where}: dtype {array.dtype}, expected integers 0..{self.count - 1}")
+        if array.size and not (0 <= array.min() and array.max() < self.count):
+            raise InputError(f"{where}: values {array.min()}..{array.max()}, expected 0..{self.count - 1}")
+        return array.astype(np.int32)
+
+    def check(self, tensor) -> tf.Tensor:
+        """Returns a batch inside a graph as int32, after the checks that a graph can make."""
+        tensor = tf.convert_to_tensor(tensor)
+        if not tensor.dtype.is_integer or tensor.shape.rank != 1:
+            raise InputError(
+                f"label: {tensor.dtype.name} of shape {tensor.shape}, expected integers of shape (batch,)"
+            )
+        return tf.cast(tensor, tf.int32)
+
+
+def check_finite(array: np.ndarray, where: str) -> None:
+    """Raises InputError naming the first example that holds NaN or infinity."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = np.argwhere(~np.isfinite(array))[0]
+        raise InputError(f"{where}: {array[tuple(bad)]} in example {bad[0]}; remove or repair it")
+
+
+def check_levels(array: np.ndarray, levels: int, where: str) -> None:
+    """Raises InputError unless `array` holds whole levels 0..levels-1."""
+    check_finite(array, where)
+    if array.dtype.kind not in "iub":
+        if array.dtype.kind != "f":
+            raise InputError(f"{where}: dtype {array.dtype}, expected uint8 levels 0..{levels - 1}")
+        low, high = (array.min(), array.max()) if array.size else (0, 0)
+        if -1.0 <= low and high <= 1.0:
+            scale = f"np.round(x * {levels - 1})" if low >= 0 else f"np.round((x + 1) * {(levels - 1) / 2})"
+            raise InputError(
+                f"{where}: {array.dtype} in {low:g}..{high:g}; pictures are uint8 levels 0..{levels - 1}: "
+                f"pass {scale}.astype('uint8')"
+            )
+        raise InputError(
+            f"{where}: {array.dtype}; pictures are uint8 levels 0..{levels - 1}: pass x.astype('uint8') if they are whole"
+        )
+    if array.size and (array.min() < 0 or array.max() >= levels):
+        raise InputError(f"{where}: values {array.min()}..{array.max()}, expected levels 0..{levels - 1}")

@@ -1,0 +1,1 @@
+"""The zoo: a file per paper, in a folder per family."""
