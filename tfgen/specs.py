@@ -6,6 +6,7 @@ other before any work is done.
 
 import dataclasses
 import math
+import operator
 
 import keras
 import numpy as np
@@ -44,11 +45,16 @@ class Images(_Spec):
     key = "image"
 
     def __post_init__(self):
-        shape = tuple(int(size) for size in self.shape)
+        try:
+            shape = tuple(operator.index(size) for size in self.shape)
+        except TypeError:
+            shape = ()
         if len(shape) != 3 or min(shape) < 1:
-            raise InputError(f"Images: shape {self.shape} is not (height, width, channels) with sizes of at least 1")
-        if not 2 <= self.levels <= 256:
-            raise InputError(f"Images: {self.levels} levels; a uint8 picture has 2 to 256")
+            raise InputError(
+                f"Images: shape {self.shape!r} is not (height, width, channels), whole numbers of at least 1"
+            )
+        if not _is_whole(self.levels) or not 2 <= self.levels <= 256:
+            raise InputError(f"Images: {self.levels!r} levels; a uint8 picture has 2 to 256")
         object.__setattr__(self, "shape", shape)
 
     @property
@@ -65,7 +71,7 @@ class Images(_Spec):
         Raises:
             InputError: rank, shape, dtype or range is wrong, or a value is not a number.
         """
-        array = np.asarray(array)
+        array = as_array(array, where)
         if array.ndim == 3 and self.shape[-1] == 1 and array.shape[1:] == self.shape[:2]:
             array = array[..., None]  # grey pictures often come without a channel axis
         if array.shape[1:] != self.shape:
@@ -83,11 +89,7 @@ class Images(_Spec):
         if tensor.shape.rank != 4 or not tensor.shape[1:].is_compatible_with(self.shape):
             raise InputError(f"image: shape {tensor.shape}, expected (batch, {', '.join(map(str, self.shape))})")
         if self.levels < 256 or tensor.dtype != tf.uint8:
-            too_large = tf.debugging.assert_less(
-                tf.reduce_max(tf.cast(tensor, tf.int32)), self.levels, f"image: a value is not in 0..{self.levels - 1}"
-            )
-            with tf.control_dependencies([too_large] if too_large is not None else []):
-                tensor = tf.identity(tensor)
+            tensor = _within(tensor, self.levels, "image")
         return tf.ensure_shape(tf.cast(tensor, tf.uint8), (None, *self.shape))
 
     def to_network(self, image) -> tf.Tensor:
@@ -118,8 +120,8 @@ class Points(_Spec):
     key = "point"
 
     def __post_init__(self):
-        if self.size < 1:
-            raise InputError(f"Points: size {self.size}, expected at least 1")
+        if not _is_whole(self.size) or self.size < 1:
+            raise InputError(f"Points: size {self.size!r}, expected a whole number of at least 1")
 
     @property
     def shape(self) -> tuple[int]:
@@ -139,7 +141,7 @@ class Points(_Spec):
         Raises:
             InputError: shape or dtype is wrong, or a value is not finite.
         """
-        array = np.asarray(array)
+        array = as_array(array, where)
         if array.ndim != 2 or array.shape[1] != self.size:
             raise InputError(f"{where}: shape {array.shape}, expected (count, {self.size})")
         if array.dtype.kind not in "fiu":
@@ -178,8 +180,8 @@ class Labels(_Spec):
 
     def __post_init__(self):
         object.__setattr__(self, "names", tuple(self.names))
-        if self.count < 1:
-            raise InputError(f"Labels: count {self.count}, expected at least 1")
+        if not _is_whole(self.count) or self.count < 1:
+            raise InputError(f"Labels: count {self.count!r}, expected a whole number of at least 1")
         if self.names and len(self.names) != self.count:
             raise InputError(f"Labels: {len(self.names)} names for {self.count} classes")
 
@@ -192,7 +194,7 @@ class Labels(_Spec):
         Raises:
             InputError: not one integer per example, or outside of 0..count-1.
         """
-        array = np.asarray(array)
+        array = as_array(array, where)
         if array.ndim != 1:
             raise InputError(f"{where}: shape {array.shape}, expected one integer per example")
         if array.dtype.kind not in "iu":
@@ -205,10 +207,73 @@ class Labels(_Spec):
         """Returns a batch inside a graph as int32, after the checks that a graph can make."""
         tensor = tf.convert_to_tensor(tensor)
         if not tensor.dtype.is_integer or tensor.shape.rank != 1:
-            raise InputError(
-                f"label: {tensor.dtype.name} of shape {tensor.shape}, expected integers of shape (batch,)"
-            )
-        return tf.cast(tensor, tf.int32)
+            raise InputError(f"label: {tensor.dtype.name} of shape {tensor.shape}, expected integers of shape (batch,)")
+        return tf.cast(_within(tensor, self.count, "label"), tf.int32)
+
+
+def _is_whole(value) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def as_array(value, where: str) -> np.ndarray:
+    """Returns arrays, tensors or nested lists as an array; raises InputError if the examples differ in shape."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise InputError(f"{where}: the examples have different shapes; bring them to one") from None
+
+
+def _within(tensor, count: int, where: str) -> tf.Tensor:
+    """Returns an integer tensor that is computed only if all of its values are in 0..count-1."""
+    wide = tf.cast(tensor, tf.int64 if tensor.dtype.size > 4 else tf.int32)
+    valid = tf.reduce_all((wide >= 0) & (wide < count))
+    check = tf.debugging.assert_equal(valid, True, f"{where}: a value is not in 0..{count - 1}")
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(tensor)
+
+
+@keras.saving.register_keras_serializable("tfgen")
+@dataclasses.dataclass(frozen=True)
+class Maps(_Spec):
+    """Features per pixel that a model is conditional on, float32 `(batch, height, width, features)`.
+
+    Arguments:
+        shape: `(height, width, features)`.
+    """
+
+    shape: tuple[int, int, int]
+
+    key = "map"
+
+    def __post_init__(self):
+        shape = tuple(int(size) for size in self.shape)
+        if len(shape) != 3 or min(shape) < 1:
+            raise InputError(f"Maps: shape {self.shape} is not (height, width, features) with sizes of at least 1")
+        object.__setattr__(self, "shape", shape)
+
+    def tensor_spec(self, batch: int | None = None) -> tf.TensorSpec:
+        return tf.TensorSpec((batch, *self.shape), tf.float32, name=self.key)
+
+    def validate(self, array, where: str = "map") -> np.ndarray:
+        """Returns `array` as float32.
+
+        Raises:
+            InputError: shape or dtype is wrong, or a value is not finite.
+        """
+        array = np.asarray(array)
+        if array.shape[1:] != self.shape:
+            raise InputError(f"{where}: shape {array.shape}, expected (count, {', '.join(map(str, self.shape))})")
+        if array.dtype.kind not in "fiu":
+            raise InputError(f"{where}: dtype {array.dtype}, expected float32")
+        check_finite(array, where)
+        return array.astype(np.float32)
+
+    def check(self, tensor) -> tf.Tensor:
+        """Returns a batch inside a graph as float32, after the checks that a graph can make."""
+        tensor = tf.convert_to_tensor(tensor)
+        if tensor.shape.rank != 4 or not tensor.shape[1:].is_compatible_with(self.shape):
+            raise InputError(f"map: shape {tensor.shape}, expected (batch, {', '.join(map(str, self.shape))})")
+        return tf.ensure_shape(tf.cast(tensor, tf.float32), (None, *self.shape))
 
 
 def check_finite(array: np.ndarray, where: str) -> None:

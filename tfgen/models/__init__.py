@@ -1,0 +1,17 @@
+"""The abstract bases: what all models share, and what each family shares."""
+
+from tfgen.models.adversarial import AdversarialModel
+from tfgen.models.autoregressive import AutoregressiveModel
+from tfgen.models.generative import GenerativeModel
+from tfgen.models.latent import LatentVariableModel
+from tfgen.models.players import Batch, Player, Terms
+
+__all__ = [
+    "AdversarialModel",
+    "AutoregressiveModel",
+    "Batch",
+    "GenerativeModel",
+    "LatentVariableModel",
+    "Player",
+    "Terms",
+]

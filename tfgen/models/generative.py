@@ -1,0 +1,495 @@
+"""What every model shares: arguments that are saved, the training step, randomness, and endpoints."""
+
+import abc
+import contextlib
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.endpoints import Endpoint, endpoints, inherit_marks
+from tfgen.errors import InputError, unknown
+from tfgen.models.players import Batch, Player, Terms, WeightAverage
+from tfgen.specs import Images, Labels, Points
+
+# Position of each random stream in the model's counter.
+_TRAINING, _TESTING = 0, 1
+
+
+class _Meters:
+    """Metrics by name, made when a step first reports the name.
+
+    Not a dict, so that Keras does not save them: a file written before the first step has none.
+    """
+
+    def __init__(self):
+        self._by_name: dict[str, keras.metrics.Metric] = {}
+
+    def get(self, name: str, kind: type) -> keras.metrics.Metric:
+        if name not in self._by_name:
+            with tf.init_scope():
+                self._by_name[name] = kind(name=name)
+        return self._by_name[name]
+
+    def __getitem__(self, name: str) -> keras.metrics.Metric:
+        return self._by_name[name]
+
+    def all(self) -> list[keras.metrics.Metric]:
+        return list(self._by_name.values())
+
+
+class StandardError(keras.metrics.Metric):
+    """Standard error of the mean of a figure over all examples seen, in float64."""
+
+    def __init__(self, name: str):
+        super().__init__(name=name, dtype="float64")
+        self.count = self.add_weight(name="count", initializer="zeros", dtype="float64")
+        self.mean = self.add_weight(name="mean", initializer="zeros", dtype="float64")
+        self.square = self.add_weight(name="square", initializer="zeros", dtype="float64")
+
+    def update_state(self, values, sample_weight=None):
+        # Chan's update: sums of squares of numbers around 100 would cancel.
+        values = tf.cast(values, tf.float64)
+        count = tf.cast(tf.size(values), tf.float64)
+        total = self.count + count
+        mean = tf.reduce_mean(values)
+        delta = mean - self.mean
+        square = tf.reduce_sum(tf.square(values - mean))
+        self.square.assign_add(square + tf.square(delta) * self.count * count / total)
+        self.mean.assign_add(delta * count / total)
+        self.count.assign(total)
+
+    def result(self):
+        return tf.sqrt(tf.math.divide_no_nan(self.square.value, self.count * tf.maximum(self.count - 1.0, 1.0)))
+
+
+class GenerativeModel(keras.Model, abc.ABC):
+    """Base of all models.
+
+    A model says in `players` who moves which weights down which terms, and in `figures` what a paper would print.
+    Networks are built when the constructor ends.
+
+    Arguments:
+        example: what one example is, `Images` or `Points`.
+        label: the classes, for a conditional model.
+        seed: start of the random numbers that training draws, int32; they continue when a saved model is resumed.
+
+    Raises:
+        InputError: an argument that the model does not know; the nearest names are offered.
+    """
+
+    #: Name of the endpoint that answers as `serving_default`.
+    main_endpoint = "sample"
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        inherit_marks(cls)
+
+    def __new__(cls, *args, **kwargs):
+        cls.check_arguments(kwargs)
+        model = super().__new__(cls, *args, **kwargs)
+        # Keras' automatic configuration can record a default in place of what was passed.
+        bound = inspect.signature(cls.__init__).bind(model, *args, **kwargs)
+        arguments = dict(list(bound.arguments.items())[1:])
+        for name, parameter in inspect.signature(cls.__init__).parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments |= arguments.pop(name, {})
+        object.__setattr__(model, "arguments", arguments)
+        return model
+
+    @classmethod
+    def check_arguments(cls, names: Iterable[str], also: Iterable[str] = ()) -> None:
+        """Raises InputError at the first name that neither the constructor nor every model takes, nor is in `also`."""
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        known = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+        known |= {"seed", "name", "dtype", *also}
+        for name in names:
+            if name not in known:
+                raise InputError(f"{cls.__name__}: {unknown('argument', name, known)}")
+
+    def __init__(self, *, example: Images | Points, label: Labels | None = None, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.example = example
+        self.label = label
+        self.optimizers: dict[str, keras.optimizers.Optimizer] = {}
+        self.averages: dict[str, WeightAverage] = {}
+        self._meters = _Meters()
+        self._reported: dict[str, tuple[str, ...]] = {}
+        self._swapped = False
+        self._step_kind: int | None = None  # of the step that is being computed
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not -(2**31) <= seed < 2**31:
+            raise InputError(f"seed: {seed!r}, expected an int32")
+        self._random_key = int(seed)
+        self._random_count = self.add_weight(
+            shape=(2,), dtype="int32", initializer="zeros", trainable=False, name="random_count"
+        )
+        self._steps = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
+        object.__setattr__(self, "_compiled_endpoints", {})
+        # Every network is built by the constructors of the families, so Keras has nothing left to build.
+        self.built = True
+
+    # What a model says.
+
+    @abc.abstractmethod
+    def players(self) -> list[Player]:
+        """Returns who moves, in order."""
+
+    @abc.abstractmethod
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
+        """Returns the paper's optimizer for each player."""
+
+    def figures(self, batch: Batch) -> Terms:
+        """Returns what `evaluate` reports beside the terms: a value per example, shape `(batch,)`, by name."""
+        return {}
+
+    def after_move(self, player: Player, terms: Terms) -> None:
+        """Runs after a player has moved: clipping, averaging, equilibrium variables."""
+
+    def offers(self, name: str) -> bool:
+        """Returns whether an endpoint of the class makes sense for this instance."""
+        return True
+
+    @property
+    def specs(self) -> dict[str, Images | Points | Labels]:
+        """The keys of a batch that the model reads, and what is behind each."""
+        specs = {self.example.key: self.example}
+        return specs | ({self.label.key: self.label} if self.label is not None else {})
+
+    # Randomness.
+
+    def seed(self) -> tf.Tensor:
+        """Returns the next seed of the running stream, int32 of shape `(2,)`, for one stateless draw.
+
+        The training stream is saved with the model, so that a resumed run continues it. The testing stream starts
+        anew with each `evaluate`, so that the same model gets the same figures.
+        """
+        stream = _TESTING if self._step_kind == _TESTING else _TRAINING
+        self._random_count.assign_add(tf.one_hot(stream, 2, dtype=tf.int32))
+        number = self._random_count.value[stream]
+        return tf.stack([tf.constant(self._random_key, tf.int32), 2 * number + stream])
+
+    @property
+    def in_training(self) -> bool:
+        """Whether terms are being computed for a move; networks are called with it as `training`."""
+        return self._step_kind == _TRAINING
+
+    @property
+    def in_step(self) -> bool:
+        """Whether a training or test step is being computed; endpoints are then plain methods."""
+        return self._step_kind is not None
+
+    @contextlib.contextmanager
+    def _step_of(self, kind: int) -> Iterator[None]:
+        self._step_kind = kind
+        try:
+            yield
+        finally:
+            self._step_kind = None
+
+    # Training.
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer | Mapping | None = None,
+        *,
+        ema: float | Mapping[str, float] | None = None,
+        run_eagerly: bool = False,
+        jit_compile: bool = False,
+        steps_per_execution: int = 1,
+        **unsupported,
+    ):
+        """Prepares the model for `fit` and `evaluate`.
+
+        Arguments:
+            optimizer: nothing for the paper's; one, of which each player gets its own copy; or a dict with one for
+                each player.
+            ema: decay of a moving average of all players' weights, or a dict with those of some players. Averaged
+                weights are used to evaluate, sample and export; training goes on with the raw ones.
+            run_eagerly, jit_compile, steps_per_execution: as in Keras. XLA is off unless asked for, since on a CPU
+                it slows training down.
+
+        Raises:
+            InputError: a name that is no player's, a decay outside of [0, 1), or an argument that a generative
+                model has no use for, as `loss`.
+        """
+        if unsupported:
+            raise InputError(
+                f"compile: a generative model brings its own losses; remove {', '.join(sorted(unsupported))}"
+            )
+        super().compile(
+            optimizer=None, run_eagerly=run_eagerly, jit_compile=jit_compile, steps_per_execution=steps_per_execution
+        )
+        players = {player.name: player for player in self.players()}
+        self.optimizers = {}
+        for name, chosen in self._per_player("optimizer", optimizer, self.default_optimizers()).items():
+            copy = keras.optimizers.get(chosen)
+            if chosen is not None and not isinstance(optimizer, Mapping):
+                copy = copy.from_config(copy.get_config())
+            if self.dtype_policy.name == "mixed_float16":
+                copy = keras.optimizers.LossScaleOptimizer(copy)
+            # Built now: state that is not there yet is skipped when weights are loaded.
+            copy.build(players[name].variables)
+            self.optimizers[name] = copy
+        # Keras' callbacks for learning rates look for the one optimizer.
+        self.optimizer = next(iter(self.optimizers.values())) if len(self.optimizers) == 1 else None
+        decays = {} if ema is None else self._per_player("ema", ema, {})
+        for name, decay in decays.items():
+            if not 0.0 <= decay < 1.0:
+                raise InputError(f"ema: decay {decay} of {name!r} is not in [0, 1)")
+        for average in self.averages.values():
+            self._tracker.untrack(average)
+        self.averages = {name: WeightAverage(players[name].networks, decay) for name, decay in decays.items()}
+        self._compile_arguments = {
+            "ema": decays or None,
+            "run_eagerly": run_eagerly,
+            "jit_compile": jit_compile,
+            "steps_per_execution": steps_per_execution,
+        }
+
+    def _per_player(self, what: str, given, default: Mapping) -> dict:
+        """Returns a value for each player: its default, the same for all, or its own."""
+        names = [player.name for player in self.players()]
+        if given is None:
+            given = default
+        if not isinstance(given, Mapping):
+            return dict.fromkeys(names, given)
+        for name in given:
+            if name not in names:
+                raise InputError(f"{what}: {unknown('player', name, names)}")
+        missing = [name for name in names if name not in given]
+        if missing and what == "optimizer":
+            raise InputError(f"{what}: none for {', '.join(missing)}")
+        return {name: given[name] for name in names if name in given}
+
+    def get_compile_config(self) -> dict | None:
+        if not self.compiled:
+            return None
+        optimizers = {name: keras.saving.serialize_keras_object(o) for name, o in self.optimizers.items()}
+        return {"optimizer": optimizers, **self._compile_arguments}
+
+    def compile_from_config(self, config: dict) -> None:
+        optimizers = {
+            name: keras.saving.deserialize_keras_object(optimizer) for name, optimizer in config["optimizer"].items()
+        }
+        # The policy wraps each optimizer again.
+        optimizers = {name: getattr(optimizer, "inner_optimizer", optimizer) for name, optimizer in optimizers.items()}
+        self.compile(**{**config, "optimizer": optimizers})
+
+    def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
+        """Trains as Keras does, on arrays, on `(x, y)` or on a `tf.data.Dataset`.
+
+        Arguments:
+            x: pictures (uint8 levels) or points as an array; a dict of arrays; or a dataset of dicts, as
+                `tfgen.data.load` gives, of arrays, or of pairs (example, label).
+            y: labels, where `x` is an array.
+            kwargs: as in `keras.Model.fit`.
+
+        Raises:
+            InputError: the data are not what the model models; found before the first step.
+        """
+        if class_weight is not None or sample_weight is not None:
+            raise InputError("fit: a generative model has no use for class_weight or sample_weight; resample the data")
+        if not self.compiled:
+            self.compile()
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = self._validate(kwargs["validation_data"])
+        return super().fit(*self._validate_pair(x, y), *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Measures as Keras does: every player's terms, and the figures that the family's papers report.
+
+        The same model on the same data gives the same figures. Averaged weights are used where there are any.
+        """
+        if not self.compiled:
+            self.compile()
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x, y = self._validate_pair(x, y)
+        count = self._random_count.numpy()
+        count[_TESTING] = 0
+        self._random_count.assign(count)
+        with self.averaged_weights():
+            return super().evaluate(x, y, *args, **kwargs)
+
+    def _validate_pair(self, x, y):
+        """Returns arrays for Keras after the checks that need their values; datasets are checked in the graph."""
+        if isinstance(x, tuple) and y is None:
+            x, y = (*x, None)[:2]
+        if y is not None:
+            return self._validate(x), self._validate({"label": y})["label"] if self.label is not None else np.asarray(y)
+        return self._validate(x), None
+
+    def _validate(self, x):
+        if isinstance(x, tuple):
+            return tuple(part for part in self._validate_pair(*x[:2]) if part is not None)
+        if isinstance(x, dict):
+            return {key: self.specs[key].validate(value, key) for key, value in x.items() if key in self.specs}
+        if isinstance(x, (np.ndarray, list)):
+            return self.example.validate(x, self.example.key)
+        return x
+
+    def unpack(self, data) -> Batch:
+        """Returns a batch as a dict with what `specs` names, from a dict, an example, or (example, label)."""
+        if isinstance(data, tuple):
+            first, *rest = data
+            label = rest[0] if rest else None
+            data = dict(first) if isinstance(first, dict) else {self.example.key: first}
+            if label is not None:
+                data.setdefault("label", label)
+        elif not isinstance(data, dict):
+            data = {self.example.key: data}
+        missing = [key for key in self.specs if key not in data]
+        if missing:
+            raise InputError(f"the batch has {', '.join(sorted(data))}, but {self.name} needs {', '.join(missing)}")
+        return {key: spec.check(data[key]) for key, spec in self.specs.items()}
+
+    def train_step(self, data) -> dict[str, tf.Tensor]:
+        batch = self.unpack(data)
+        self._steps.assign_add(1)
+        names = []
+        with self._step_of(_TRAINING):
+            for player in self.players():
+                if player.every == 1:
+                    self._move(player, batch)
+                else:
+                    tf.cond(
+                        self._steps.value % player.every == 0,
+                        lambda player=player: self._move(player, batch),
+                        lambda: None,
+                    )
+                names += self._reported.get(player.name, ())
+        return {name: self._meters[name].result() for name in names}
+
+    def _move(self, player: Player, batch: Batch) -> None:
+        """Moves one player down its loss, and measures its terms."""
+        variables = [variable.value for variable in player.variables]
+        optimizer = self.optimizers[player.name]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            terms = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
+            loss = tf.add_n(list(terms.values()))
+            # Keras' optimizers sum gradients over replicas.
+            scaled = optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+        gradients = tape.gradient(scaled, variables)
+        unreached = [v.path for v, g in zip(player.variables, gradients, strict=True) if g is None]
+        if unreached:
+            raise InputError(f"{self.name}: the loss of {player.name!r} does not depend on {', '.join(unreached)}")
+        optimizer.apply(gradients, player.variables)
+        if player.name in self.averages:
+            self.averages[player.name].update()
+        self.after_move(player, terms)
+        self._report(player, terms, loss, batch)
+
+    def _report(self, player: Player, terms: Terms, loss, batch: Batch) -> None:
+        before = f"{player.name}_" if len(self.optimizers) > 1 else ""
+        weight = tf.shape(batch[self.example.key])[0]
+        named = {f"{before}loss": loss} | {f"{before}{name}": term for name, term in terms.items()}
+        for name, value in named.items():
+            self._meters.get(name, keras.metrics.Mean).update_state(value, sample_weight=weight)
+        self._reported[player.name] = tuple(named)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return self._meters.all()
+
+    def test_step(self, data) -> dict[str, tf.Tensor]:
+        batch = self.unpack(data)
+        names = []
+        with self._step_of(_TESTING):
+            for player in self.players():
+                terms = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
+                self._report(player, terms, tf.add_n(list(terms.values())), batch)
+                names += self._reported[player.name]
+            for name, values in self.figures(batch).items():
+                self._meters.get(name, keras.metrics.Mean).update_state(values)
+                self._meters.get(f"{name}_se", StandardError).update_state(values)
+                names += [name, f"{name}_se"]
+        return {name: self._meters[name].result() for name in names}
+
+    # Averaged weights and endpoints.
+
+    @contextlib.contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Within it the networks hold the averaged weights, if the model was compiled with `ema`."""
+        if self._swapped or not self.averages:
+            yield
+            return
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for average in self.averages.values():
+            average.swap()
+        self._swapped = not self._swapped
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """Returns what this model can do, by name."""
+        return endpoints(self)
+
+    def compiled_endpoint(self, mark: Endpoint) -> tf.types.experimental.ConcreteFunction:
+        """Returns an endpoint's graph, traced once for all batch sizes."""
+        if mark.name not in self._compiled_endpoints:
+            self._compiled_endpoints[mark.name] = mark.trace(self)
+        return self._compiled_endpoints[mark.name]
+
+    def call(self, *args, **kwargs):
+        raise TypeError(f"{self.name} is not one function; it offers {', '.join(self.endpoints())}")
+
+    # Saving.
+
+    def get_config(self) -> dict:
+        return {name: keras.saving.serialize_keras_object(value) for name, value in self.arguments.items()}
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None):
+        arguments = {
+            name: keras.saving.deserialize_keras_object(value, custom_objects) for name, value in config.items()
+        }
+        return cls(**arguments)
+
+    def _seed_generators_below(self) -> list[keras.random.SeedGenerator]:
+        """Returns the random states of all layers (dropout and the like), in a fixed order."""
+        found = {}
+        for layer in self._flatten_layers(include_self=False):
+            for generator in getattr(layer, "_seed_generators", []):
+                found[id(generator)] = generator
+        return list(found.values())
+
+    def save_own_variables(self, store) -> None:
+        super().save_own_variables(store)
+        # Keras saves the state of a SeedGenerator nowhere.
+        for index, generator in enumerate(self._seed_generators_below()):
+            store[f"seed_generator_{index}"] = generator.state.numpy()
+
+    def load_own_variables(self, store) -> None:
+        own = {key: store[key] for key in store.keys() if not key.startswith("seed_generator_")}  # noqa: SIM118
+        super().load_own_variables(own)
+        for index, generator in enumerate(self._seed_generators_below()):
+            if f"seed_generator_{index}" in store.keys():  # noqa: SIM118
+                generator.state.assign(store[f"seed_generator_{index}"])
+
+
+def ensure_network(
+    owner: str, role: str, network: keras.layers.Layer, inputs: tuple[int, ...], output: tuple[int, ...]
+) -> None:
+    """Builds a network by showing it zeros, and checks the shape of what it answers.
+
+    Arguments:
+        owner, role: who asks and what for, for the message.
+        network: a Keras model or layer.
+        inputs, output: shapes without the batch axis.
+
+    Raises:
+        InputError: the network does not take such inputs, or gives another shape.
+    """
+    try:
+        answer = network(tf.zeros((1, *inputs)))
+    except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{owner}: the {role} does not take inputs of shape {inputs}: {reason}") from error
+    if tuple(answer.shape[1:]) != tuple(output):
+        raise InputError(f"{owner}: the {role} gives shape {tuple(answer.shape[1:])}, expected {tuple(output)}")

@@ -1,0 +1,247 @@
+"""Models with latent codes, trained on a variational bound."""
+
+import abc
+import math
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.endpoints import Count, Example, Label, Latent, Seed, endpoint
+from tfgen.errors import InputError
+from tfgen.models.generative import GenerativeModel
+from tfgen.models.players import Batch, Player, Terms
+from tfgen.specs import Images
+
+tfd = tfp.distributions
+
+# Importance samples that are decoded at once; more are summed up in a loop, so that memory does not grow with k.
+_CHUNK = 16
+
+
+class LatentVariableModel(GenerativeModel):
+    r"""A prior, a likelihood, and a posterior that is learned beside them.
+
+    .. math:: \log p(x) \ge E_{q(z|x)}[\log p(x|z)] - KL(q(z|x) \| p(z))
+
+    A model gives `prior`, `posterior` and `likelihood`; the bound, its importance-weighted form and all endpoints
+    are written here from them. A likelihood of pictures is one of integer levels, so that the bound is one on the
+    probability of the picture itself; that of points is a density, and so is what is bounded.
+    """
+
+    #: Size of the code; `prior` has event shape `(latent_size,)`.
+    latent_size: int
+
+    # Of `evaluate`: the k that it was asked for, and the batch whose parts have been computed.
+    _importance_samples = 0
+    _measured: tuple[Batch, tuple[tf.Tensor, tf.Tensor]] | None = None
+
+    @abc.abstractmethod
+    def prior(self, label=None) -> tfd.Distribution:
+        """Returns p(z), event shape `(latent_size,)`; with labels batch shape `(batch,)`, else `()`."""
+
+    @abc.abstractmethod
+    def posterior(self, x, label=None) -> tfd.Distribution:
+        """Returns q(z|x), batch shape `(batch,)`, for a batch of examples."""
+
+    @abc.abstractmethod
+    def likelihood(self, z, label=None) -> tfd.Distribution:
+        """Returns p(x|z) for codes `(..., latent_size)`, event shape that of an example: levels, or coordinates."""
+
+    @abc.abstractmethod
+    def networks(self) -> list:
+        """Returns the layers that are trained."""
+
+    def event(self, x, seed) -> tf.Tensor:
+        """Returns where p(x|z) is evaluated for examples `x`, float32; `seed` is for one that is dequantised."""
+        return tf.cast(x, tf.float32)
+
+    # The bound.
+
+    def divergence(self, q: tfd.Distribution, p: tfd.Distribution, z) -> tf.Tensor:
+        """Returns KL(q||p) per example: in closed form where tfp has it, else its estimate from `z ~ q`."""
+        try:
+            return tfd.kl_divergence(q, p)
+        except NotImplementedError:
+            return q.log_prob(z) - p.log_prob(z)
+
+    def rate_distortion(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns KL(q(z|x)||p(z)) and -E_q[log p(x|z)] (one draw of z) in nats, each `(batch,)`.
+
+        Within a test step it is one draw per batch, so that terms and figures are of the same.
+        """
+        if self._measured is not None and self._measured[0] is batch:
+            return self._measured[1]
+        x, label = batch[self.example.key], batch.get("label")
+        of_z, of_x = tf.unstack(tf.random.split(self.seed(), 2, alg="philox"))
+        q = self.posterior(x, label)
+        z = q.sample(seed=of_z)
+        distortion = -self.likelihood(z, label).log_prob(self.event(x, of_x))
+        parts = self.divergence(q, self.prior(label), z), distortion
+        if self.in_step and not self.in_training:
+            object.__setattr__(self, "_measured", (batch, parts))
+        return parts
+
+    def test_step(self, data):
+        try:
+            return super().test_step(data)
+        finally:
+            object.__setattr__(self, "_measured", None)
+
+    def players(self) -> list[Player]:
+        return [Player("model", self.networks(), self.terms)]
+
+    def terms(self, batch: Batch) -> Terms:
+        """Returns the two parts of the negative bound, means over the batch of sums over dimensions."""
+        rate, distortion = self.rate_distortion(batch)
+        return {"rate": tf.reduce_mean(rate), "distortion": tf.reduce_mean(distortion)}
+
+    def figures(self, batch: Batch) -> Terms:
+        """Returns the ELBO in nats, of pictures also as bits per dimension, and L_k where `evaluate` was asked to."""
+        rate, distortion = self.rate_distortion(batch)
+        figures = {"elbo": -rate - distortion}
+        if isinstance(self.example, Images):
+            figures["bits_per_dim"] = (rate + distortion) / (self.example.dimensions * math.log(2.0))
+        if self._importance_samples:
+            log_prob, effective = self._importance_weighted(
+                batch[self.example.key], self._importance_samples, self.seed(), batch.get("label")
+            )
+            figures |= {"nats": -log_prob, "effective_sample_size": effective}
+        return figures
+
+    def evaluate(self, *args, importance_samples: int = 0, **kwargs):
+        """Measures rate, distortion and ELBO; with `importance_samples` also L_k.
+
+        Arguments:
+            importance_samples: k. `nats` is then -L_k, and `effective_sample_size` the mean over examples of
+                (sum w)^2 / sum w^2; near 1 at a large k it says that the bound has not converged.
+            *args: as in `keras.Model.evaluate`.
+            **kwargs: as in `keras.Model.evaluate`.
+        """
+        if importance_samples < 0:
+            raise InputError(f"importance_samples: {importance_samples}, expected 0 or more")
+        if importance_samples != self._importance_samples:
+            self._importance_samples = importance_samples
+            self.test_function = None  # Keras makes it anew
+        return super().evaluate(*args, **kwargs)
+
+    def _importance_weighted(self, x, k, seed, label=None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns L_k = log 1/k sum_i p(x, z_i) / q(z_i|x) and the effective sample size, each `(batch,)`."""
+        of_z, of_x = tf.unstack(tf.random.split(seed, 2, alg="philox"))
+        event, q, p = self.event(x, of_x), self.posterior(x, label), self.prior(label)
+
+        def add(index, sums, squares):
+            z = q.sample(_CHUNK, seed=tf.random.fold_in(of_z, index, alg="philox"))  # (chunk, batch, latent)
+            repeated = None if label is None else tf.broadcast_to(label, tf.shape(z)[:2])
+            log_w = self.likelihood(z, repeated).log_prob(event) + p.log_prob(z) - q.log_prob(z)
+            # The last chunk may hold more draws than were asked for.
+            wanted = (index * _CHUNK + tf.range(_CHUNK) < k)[:, None]
+            log_w = tf.where(wanted, log_w, -math.inf)
+            return (
+                index + 1,
+                tf.math.reduce_logsumexp(tf.concat([sums[None], log_w], 0), 0),
+                tf.math.reduce_logsumexp(tf.concat([squares[None], 2.0 * log_w], 0), 0),
+            )
+
+        nothing = tf.fill((tf.shape(x)[0],), -math.inf)
+        chunks = -(-k // _CHUNK)
+        _, sums, squares = tf.while_loop(lambda index, *_: index < chunks, add, (0, nothing, nothing))
+        return sums - tf.math.log(tf.cast(k, tf.float32)), tf.exp(2.0 * sums - squares)
+
+    # Endpoints.
+
+    @endpoint(returns="log_prob", x=Example(), importance_samples=Count(), seed=Seed(), label=Label())
+    def log_prob(self, x, importance_samples=64, seed=0, label=None):
+        """Returns the importance-weighted lower bound L_k of log p(x) in nats, float32 `(batch,)`.
+
+        Arguments:
+            x: uint8 levels `(batch, height, width, channels)`, or float32 points `(batch, size)`.
+            importance_samples: k; the bound rises with it towards log p(x), and k=1 is the ELBO.
+            seed: an int, or two int32.
+            label: int32 `(batch,)`, for a conditional model.
+        """
+        return self._importance_weighted(x, importance_samples, seed, label)[0]
+
+    @endpoint(x=Example(), label=Label())
+    def encode(self, x, label=None):
+        """Returns `mean` and `scale` (standard deviation) of q(z|x), each float32 `(batch, latent_size)`."""
+        q = self.posterior(x, label)
+        return {"mean": q.mean(), "scale": q.stddev()}
+
+    @endpoint(returns="example", z=Latent(), label=Label())
+    def decode(self, z, label=None):
+        """Returns the mean of p(x|z), uint8 levels or float32 points, for codes float32 `(batch, latent_size)`."""
+        return self._output(self.likelihood(z, label).mean())
+
+    @endpoint(returns="example", x=Example(), label=Label())
+    def reconstruct(self, x, label=None):
+        """Returns examples decoded from the posterior's mean, uint8 levels or float32 points of the shape of `x`."""
+        return self._output(self.likelihood(self.posterior(x, label).mean(), label).mean())
+
+    @endpoint(returns="example", count=Count(), seed=Seed(), label=Label())
+    def sample(self, count, seed=0, label=None):
+        """Draws z ~ p(z), x ~ p(x|z): uint8 levels `(count, height, width, channels)`, or points `(count, size)`.
+
+        Arguments:
+            count: how many.
+            seed: an int, or two int32; the same seed gives the same examples.
+            label: int32 `(count,)`, for a conditional model.
+        """
+        of_z, of_x = tf.unstack(tf.random.split(seed, 2, alg="philox"))
+        return self._output(self.likelihood(self._draw_latents(count, of_z, label), label).sample(seed=of_x))
+
+    @endpoint(returns="example", start=Example("start"), stop=Example("stop"), steps=Count())
+    def interpolate(self, start, stop, steps=8):
+        """Decodes the straight line between two codes: uint8 levels, or float32 points, `(batch, steps, ...)`.
+
+        Arguments:
+            start: examples `(batch, ...)`; their posterior means are one end.
+            stop: examples `(batch, ...)`; their posterior means are the other end.
+            steps: number of examples, ends included.
+        """
+        z_start, z_stop = self.posterior(start).mean(), self.posterior(stop).mean()
+        t = tf.linspace(0.0, 1.0, steps)[:, None]
+        return self._output(self.likelihood(z_start[:, None] * (1.0 - t) + z_stop[:, None] * t).mean())
+
+    @endpoint(returns="example", side=Count())
+    def manifold(self, side=20):
+        """Decodes a grid over a Gaussian prior of two dimensions (Kingma & Welling 2014, figure 4).
+
+        The codes lie evenly in probability, `(i + 1/2) / side` mapped through the inverse distribution function.
+
+        Arguments:
+            side: examples per row and per column.
+
+        Returns:
+            uint8 levels, or float32 points, `(side * side, ...)` row by row, as a page is read: the first coordinate
+            grows to the right, the second upwards.
+
+        Raises:
+            InputError: the codes have not two dimensions, or their prior is not Gaussian.
+        """
+        if not self.offers("manifold"):
+            raise InputError(f"manifold: for two latents with a Gaussian prior; this model has {self.latent_size}")
+        levels = (tf.range(side, dtype=tf.float32) + 0.5) / tf.cast(side, tf.float32)
+        quantiles = tfd.Normal(0.0, 1.0).quantile(levels)
+        z = tf.stack(tf.meshgrid(quantiles, tf.reverse(quantiles, [0])), -1)
+        prior = self.prior()
+        return self._output(self.likelihood(prior.mean() + prior.stddev() * tf.reshape(z, (-1, 2))).mean())
+
+    def offers(self, name: str) -> bool:
+        if name == "manifold":
+            return self.label is None and self.latent_size == 2 and isinstance(self.prior(), tfd.MultivariateNormalDiag)
+        return name != "interpolate" or self.label is None
+
+    def preview(self, count: int, seed: int = 0, label=None) -> tf.Tensor:
+        """Returns examples to look at: the means of p(x|z) for codes from the prior, without the pixels' noise."""
+        return self.decode(self._draw_latents(count, tf.constant([seed, 0]), label), label)
+
+    def _draw_latents(self, count, seed, label) -> tf.Tensor:
+        prior = self.prior(label)
+        per_label = label is not None and prior.batch_shape.rank
+        return prior.sample(seed=seed) if per_label else prior.sample(count, seed=seed)
+
+    def _output(self, x) -> tf.Tensor:
+        """Rounds a mean, or a draw, of pictures to levels; points stay."""
+        if not isinstance(self.example, Images):
+            return x
+        return tf.cast(tf.clip_by_value(tf.round(x), 0.0, self.example.levels - 1.0), tf.uint8)

@@ -1,0 +1,79 @@
+"""Training as a game: who moves, which weights, down which loss."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+Batch = dict[str, tf.Tensor]
+Terms = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Player:
+    """One side of the game that a model's training is; a likelihood model is a game with one player.
+
+    Arguments:
+        name: key of its optimizer.
+        networks: the only weights that it moves.
+        terms: batch -> named scalars; the loss is their sum, and each is a metric.
+        every: it moves on every n-th step; each step brings a fresh batch.
+    """
+
+    name: str
+    networks: Sequence[keras.layers.Layer]
+    terms: Callable[[Batch], Terms]
+    every: int = 1
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The trainable weights of its networks, each once."""
+        weights = {id(weight): weight for network in self.networks for weight in network.trainable_weights}
+        return list(weights.values())
+
+
+class WeightAverage(keras.layers.Layer):
+    r"""Exponential moving average of networks' weights.
+
+    .. math:: \bar\theta \leftarrow d \bar\theta + (1 - d) \theta
+
+    Statistics that a network keeps beside its trainable weights (batch normalisation) are copied, since they are
+    averages already.
+
+    Arguments:
+        networks: whose weights are averaged.
+        decay: d, in [0, 1).
+    """
+
+    def __init__(self, networks: Sequence[keras.layers.Layer], decay: float, **kwargs):
+        super().__init__(trainable=False, **kwargs)
+        self.decay = decay
+        # A tuple of a function: the networks belong to the model, not to this layer.
+        self._pairs = ()
+        pairs = []
+        for network in networks:
+            for weight in network.weights:
+                average = self.add_weight(
+                    shape=weight.shape, dtype=weight.dtype, initializer="zeros", trainable=False,
+                    name=f"average_{len(pairs)}",
+                )  # fmt: skip
+                average.assign(weight)
+                pairs.append((weight, average))
+        object.__setattr__(self, "_pairs", tuple(pairs))
+        self.built = True
+
+    def update(self) -> None:
+        """Moves the averages one step towards the weights."""
+        for weight, average in self._pairs:
+            if weight.trainable and weight.dtype.startswith(("float", "bfloat")):
+                average.assign_add((1.0 - self.decay) * (weight.value - average.value))
+            else:
+                average.assign(weight.value)
+
+    def swap(self) -> None:
+        """Exchanges the averages and the weights."""
+        for weight, average in self._pairs:
+            kept = tf.identity(weight.value)
+            weight.assign(average.value)
+            average.assign(kept)
