@@ -1,0 +1,19 @@
+"""Distributions that tfp lacks, and likelihoods: what a decoder's numbers say about an example."""
+
+from tfgen.distributions.discretized_logistic import DiscretizedLogistic
+from tfgen.distributions.likelihoods import (
+    BernoulliLikelihood,
+    DiscretizedLogisticLikelihood,
+    GaussianLikelihood,
+    Likelihood,
+    default_likelihood,
+)
+
+__all__ = [
+    "BernoulliLikelihood",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticLikelihood",
+    "GaussianLikelihood",
+    "Likelihood",
+    "default_likelihood",
+]
