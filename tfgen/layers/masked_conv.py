@@ -38,9 +38,12 @@ class MaskedConv2D(keras.layers.Layer):
         kernel_size: height and width of the field before masking, odd.
         mask: `"A"` or `"B"`.
         groups: number of colours.
+        rows: how many rows above it sees; half of the kernel unless given, 0 for a convolution along the row.
     """
 
-    def __init__(self, filters: int, kernel_size: int, *, mask: str, groups: int = 1, **kwargs):
+    def __init__(
+        self, filters: int, kernel_size: int, *, mask: str, groups: int = 1, rows: int | None = None, **kwargs
+    ):
         super().__init__(**kwargs)
         if mask not in ("A", "B"):
             raise InputError(f"MaskedConv2D: mask {mask!r}, expected 'A' or 'B'")
@@ -52,6 +55,7 @@ class MaskedConv2D(keras.layers.Layer):
             raise InputError(f"MaskedConv2D: {filters} filters do not split into {groups} colours")
         self.filters, self.kernel_size, self.mask, self.groups = filters, kernel_size, mask, groups
         self.reach = kernel_size // 2
+        self.rows = self.reach if rows is None else rows
 
     def build(self, input_shape):
         channels = input_shape[-1]
@@ -60,7 +64,7 @@ class MaskedConv2D(keras.layers.Layer):
         # Rows below the pixel are never seen, so they have no weights.
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(self.reach + 1, self.kernel_size, channels, self.filters),
+            shape=(self.rows + 1, self.kernel_size, channels, self.filters),
             initializer="glorot_uniform",
         )
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
@@ -83,7 +87,7 @@ class MaskedConv2D(keras.layers.Layer):
         left, centre = kernel[-1:, :reach], kernel[-1:, reach : reach + 1] * tf.cast(self._centre, kernel.dtype)
         last = tf.concat([left, centre, tf.zeros_like(kernel[-1:, reach + 1 :])], 1)
         kernel = tf.concat([kernel[:-1], last], 0)
-        padding = [[0, 0], [reach, 0], [reach, reach], [0, 0]]
+        padding = [[0, 0], [self.rows, 0], [reach, reach], [0, 0]]
         return tf.nn.conv2d(tf.pad(x, padding), kernel, 1, "VALID") + tf.convert_to_tensor(self.bias)
 
     # One pixel at a time. The axis that is walked stands first: (width, batch, channels).
@@ -91,28 +95,29 @@ class MaskedConv2D(keras.layers.Layer):
     @property
     def emits(self) -> list[int]:
         """Features of each tensor that `end_pixel` emits."""
-        return [self.kernel.shape[2]] if self.reach else []
+        return [self.kernel.shape[2]] if self.rows else []
 
     def init_cache(self, batch, width: int) -> dict:
         """Returns the cache above the first row, with the weights laid out for steps."""
         kernel, bias = (tf.cast(weight.value, self.compute_dtype) for weight in (self.kernel, self.bias))
         # The last row up to the centre, as one matrix: the pixels to the left, then the pixel itself.
         weights = tf.reshape(kernel[-1, : self.reach + 1], (-1, self.filters))
-        rows = tf.zeros((batch, self.reach, width, kernel.shape[2]), self.compute_dtype)
-        return {"weights": weights, "bias": bias, "kernel": kernel[:-1], "rows": rows}
+        rows = tf.zeros((batch, self.rows, width, kernel.shape[2]), self.compute_dtype)
+        left = (tf.zeros((batch, kernel.shape[2]), self.compute_dtype),) * self.reach
+        return {"weights": weights, "bias": bias, "kernel": kernel[:-1], "rows": rows, "left": left}
 
     def begin_row(self, cache: dict) -> tuple[dict, tuple]:
         """Returns what a row takes from the finished rows, and its first carry: zeros to the left of the border."""
         row = {"weights": cache["weights"], "bias": cache["bias"]}
-        if not self.reach:
-            return row, ()
+        if not self.rows:
+            return row, cache["left"]
         rows = tf.pad(cache["rows"], [[0, 0], [0, 0], [self.reach, self.reach], [0, 0]])
         above = tf.nn.conv2d(rows, cache["kernel"], 1, "VALID")[:, 0] + cache["bias"]
-        return row | {"above": tf.transpose(above, (1, 0, 2))}, (tf.zeros_like(cache["rows"][:, 0, 0]),) * self.reach
+        return row | {"above": tf.transpose(above, (1, 0, 2))}, cache["left"]
 
     def begin_pixel(self, x, row: dict, carry: tuple) -> PixelState:
         """Returns the state of the pixel in column `x`: what its neighbours contribute, and nothing of its own yet."""
-        return PixelState(row["weights"], row["above"][x] if self.reach else row["bias"], carry)
+        return PixelState(row["weights"], row["above"][x] if self.rows else row["bias"], carry)
 
     def step(self, group: int, inputs, state: PixelState) -> tuple[tf.Tensor, PixelState]:
         """Computes one group of the pixel's outputs.
@@ -147,15 +152,15 @@ class MaskedConv2D(keras.layers.Layer):
             return (), []
         own = state.known[self.reach :]
         inputs = tf.concat(own if last is None else (*own, tf.cast(last, self.compute_dtype)), -1)
-        return (*state.known[1 : self.reach], inputs), [inputs]
+        return (*state.known[1 : self.reach], inputs), [inputs] if self.rows else []
 
     def end_row(self, carry: tuple, inputs: list[tf.Tensor], cache: dict) -> dict:
         """Returns the cache with the finished row's inputs, `(width, batch, channels)`, nearest."""
-        if not self.reach:
+        if not self.rows:
             return cache
         row = tf.transpose(inputs[0], (1, 0, 2))[:, None]
         return {**cache, "rows": tf.concat([cache["rows"][:, 1:], row], 1)}
 
     def get_config(self):
         own = {"filters": self.filters, "kernel_size": self.kernel_size, "mask": self.mask, "groups": self.groups}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **own, "rows": self.rows}

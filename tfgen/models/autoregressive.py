@@ -273,7 +273,7 @@ class AutoregressiveModel(GenerativeModel):
                 parameters, state = self.step(index, previous, state)
                 previous = self.draw(parameters, noise[y, x, :, index])
                 if known is not None:
-                    part = known[y, x, :, index * per_draw : (index + 1) * per_draw]
+                    part = known[y, x][:, index * per_draw : (index + 1) * per_draw]
                     previous = tf.where(mask[y, x], part, previous)
                 drawn.append(previous)
             pixel = tf.concat(drawn, -1)
