@@ -1,0 +1,163 @@
+"""Compares what an artifact answers with what its model answers in Python, whatever runs the artifact."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from tfgen.errors import InputError
+from tfgen.export.card import jsonable
+
+#: A float may differ by this much, times the size of the expected number where that is above 1.
+FLOAT_TOLERANCE = 1e-4
+
+#: Share of integers (levels, tokens) that may differ: a float on the edge between two levels can round either way.
+INTEGER_SHARE = 1e-3
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A signature's reference inputs, and the model's answer to them in Python; both by outer name."""
+
+    signature: str
+    inputs: Arrays
+    outputs: Arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """How one output of a signature compares over all cases.
+
+    Attributes:
+        signature, output: names; the output is None where the whole signature failed.
+        shape, dtype: as Python gives them, in the last case.
+        max_error, mean_error: absolute, the worst case's; None where nothing could be compared.
+        equal: share of equal integers, the worst case's; None for floats.
+        problem: why it is not ok, or empty.
+    """
+
+    signature: str
+    output: str | None = None
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    max_error: float | None = None
+    mean_error: float | None = None
+    equal: float | None = None
+    problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a verification found; `str(report)` is a table.
+
+    Attributes:
+        path: of the artifact.
+        rows: one per output of each signature, or per failed signature.
+    """
+
+    path: str
+    rows: tuple[Row, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are rows, and all of them are."""
+        return bool(self.rows) and all(row.ok for row in self.rows)
+
+    def to_dict(self) -> dict:
+        """Returns the report with the types of strict JSON only; an infinite error is the text `"inf"`."""
+        rows = [dataclasses.asdict(row) | {"ok": row.ok} for row in self.rows]
+        limits = {"float_tolerance": FLOAT_TOLERANCE, "integer_share": INTEGER_SHARE}
+        return jsonable({"path": self.path, "ok": self.ok, "limits": limits, "rows": rows}, "report")
+
+    def __str__(self) -> str:
+        lines = [("signature", "output", "shape", "dtype", "max error", "mean error", "equal", "")]
+        for row in self.rows:
+            errors = ("-" if error is None else f"{error:.1e}" for error in (row.max_error, row.mean_error))
+            # Rounded down, so that only equal arrays are printed as 100%.
+            equal = "-" if row.equal is None else f"{np.floor(row.equal * 1000) / 10:g}%"
+            names = (row.signature, *("-" if it is None else str(it) for it in (row.output, row.shape, row.dtype)))
+            lines.append((*names, *errors, equal, "ok" if row.ok else f"FAILED: {row.problem}"))
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+        failed = sum(not row.ok for row in self.rows)
+        verdict = f"{failed} of {len(self.rows)} differ from Python" if failed else "equal to Python"
+        return "\n".join([*table, f"{self.path}: {verdict}"])
+
+
+def compare(cases: Iterable[Case], run: Callable[[str, Arrays], Arrays]) -> list[Row]:
+    """Compares what a runtime answers with what is expected.
+
+    Arguments:
+        cases: several per signature, in any order.
+        run: signature name and inputs -> outputs; raises InputError where the artifact does not run.
+
+    Returns:
+        One row per signature and output, with the worst of its cases.
+    """
+    found: dict[tuple[str, str | None], Row] = {}
+    for case in cases:
+        try:
+            actual = run(case.signature, case.inputs)
+        except InputError as error:
+            rows = [Row(case.signature, problem=f"does not run: {error}")]
+        else:
+            rows = [
+                _compare_output(Row(case.signature, output), case.outputs.get(output), actual.get(output))
+                for output in sorted(case.outputs.keys() | actual.keys())
+            ]
+        for row in rows:
+            key = (row.signature, row.output)
+            found[key] = _worst(found[key], row) if key in found else row
+    return list(found.values())
+
+
+def _compare_output(row: Row, expected: np.ndarray | None, actual: np.ndarray | None) -> Row:
+    if expected is None:
+        return dataclasses.replace(row, problem="an output that Python does not give")
+    row = dataclasses.replace(row, shape=expected.shape, dtype=expected.dtype.name)
+    if actual is None:
+        return dataclasses.replace(row, problem="missing output")
+    if (actual.shape, actual.dtype) != (expected.shape, expected.dtype):
+        given, wanted = (f"{array.dtype.name} {array.shape}" for array in (actual, expected))
+        return dataclasses.replace(row, problem=f"gives {given}, expected {wanted}")
+    integers = expected.dtype.kind in "iub"
+    expected, actual = expected.astype(np.float64), actual.astype(np.float64)
+    same = (expected == actual) | (np.isnan(expected) & np.isnan(actual))
+    with np.errstate(invalid="ignore"):
+        error = np.where(same, 0.0, np.nan_to_num(np.abs(expected - actual), nan=np.inf, posinf=np.inf))
+    # What is expected to be infinite or no number leaves no room for an error.
+    size = np.where(np.isfinite(expected), np.maximum(1.0, np.abs(expected)), 0.0)
+    differ = ~same if integers else error > FLOAT_TOLERANCE * size
+    share = float(differ.mean()) if differ.size else 0.0
+    problem = ""
+    if share > (INTEGER_SHARE if integers else 0.0):
+        problem = f"{share:.1%} of the numbers differ" + ("" if integers else f" by more than {FLOAT_TOLERANCE:g}")
+    return dataclasses.replace(
+        row,
+        max_error=float(error.max(initial=0.0)),
+        mean_error=float(error.mean()) if error.size else 0.0,
+        equal=1.0 - share if integers else None,
+        problem=problem,
+    )
+
+
+def _worst(one: Row, other: Row) -> Row:
+    """Returns the second row with the larger errors, the smaller share and the first problem of both."""
+
+    def pick(choose: Callable, name: str):
+        numbers = [getattr(row, name) for row in (one, other) if getattr(row, name) is not None]
+        return choose(numbers) if numbers else None
+
+    return dataclasses.replace(
+        other,
+        max_error=pick(max, "max_error"),
+        mean_error=pick(max, "mean_error"),
+        equal=pick(min, "equal"),
+        problem=one.problem or other.problem,
+    )
