@@ -109,6 +109,16 @@ def list_models(family: str | None = None) -> list[Entry]:
     return sorted(chosen, key=lambda entry: (entry.family, entry.id))
 
 
+def markdown_table() -> str:
+    """Returns the models as the table of the README."""
+    rows = ["| id | family | paper | year |", "|---|---|---|---|"]
+    rows += [
+        f"| `{entry.id}` | {entry.family} | [{entry.title}]({entry.url}), {entry.authors} | {entry.year} |"
+        for entry in list_models()
+    ]
+    return "\n".join(rows)
+
+
 def get_entry(id: str) -> Entry:
     """Returns the entry of a model.
 
@@ -144,9 +154,9 @@ def create(id: str, **arguments):
     Raises:
         InputError: an unknown id or argument; the nearest names are offered.
     """
-    from tfgen.specs import Images, Labels
-
     cls = get_class(id)
+    from tfgen.specs import Images, Labels  # behind the look-up, which needs no TensorFlow
+
     short = {"example": ("image_shape", "levels"), "label": ("labels",)}
     parameters = inspect.signature(cls.__init__).parameters
     cls.check_arguments(arguments, [name for long, names in short.items() if long in parameters for name in names])
@@ -170,7 +180,7 @@ def load_model(path, *, compile: bool = True):
         compile: whether the optimizers and averaged weights come along.
 
     Raises:
-        InputError: no such file, or it holds no model of this package.
+        InputError: no such file, it is damaged, or it holds no model of this package.
     """
     import json
     import zipfile
@@ -179,15 +189,21 @@ def load_model(path, *, compile: bool = True):
 
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
+            config = dict(json.loads(archive.read("config.json")))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (zipfile.BadZipFile, KeyError, ValueError):
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError):
         raise InputError(f"{path}: not a .keras file, or damaged") from None
     package, _, id = str(config.get("registered_name")).partition(">")
     if package != "tfgen":
         raise InputError(f"{path}: holds {config.get('class_name')!r}, which is not a model of tfgen")
     get_class(id)
-    return keras.saving.load_model(path, compile=compile)
+    try:
+        return keras.saving.load_model(path, compile=compile)
+    except InputError:
+        raise
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path}: damaged, or of another version of the model ({reason})") from error

@@ -1,6 +1,7 @@
 """What every model shares: arguments that are saved, the training step, randomness, and endpoints."""
 
 import abc
+import concurrent.futures
 import contextlib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from tfgen.endpoints import Endpoint, endpoints, inherit_marks
 from tfgen.errors import InputError, unknown
-from tfgen.models.players import Batch, Player, Terms, WeightAverage
+from tfgen.models.players import Batch, Optimizers, Player, Terms, WeightAverage
 from tfgen.specs import Images, Labels, Points
 
 # Position of each random stream in the model's counter.
@@ -29,8 +30,15 @@ class _Meters:
 
     def get(self, name: str, kind: type) -> keras.metrics.Metric:
         if name not in self._by_name:
-            with tf.init_scope():
-                self._by_name[name] = kind(name=name)
+            strategy = tf.distribute.get_strategy()
+
+            def make() -> keras.metrics.Metric:
+                with strategy.scope():
+                    return kind(name=name)
+
+            # In a thread of its own: TensorFlow traces a function twice that makes variables on its first trace.
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                self._by_name[name] = pool.submit(make).result()
         return self._by_name[name]
 
     def __getitem__(self, name: str) -> keras.metrics.Metric:
@@ -203,16 +211,16 @@ class GenerativeModel(keras.Model, abc.ABC):
         """Prepares the model for `fit` and `evaluate`.
 
         Arguments:
-            optimizer: nothing for the paper's; one, of which each player gets its own copy; or a dict with one for
-                each player.
+            optimizer: nothing for the paper's; one, of which each of several players gets its own copy; or a dict
+                with one for each player. One that is in use already is copied too.
             ema: decay of a moving average of all players' weights, or a dict with those of some players. Averaged
                 weights are used to evaluate, sample and export; training goes on with the raw ones.
             run_eagerly, jit_compile, steps_per_execution: as in Keras. XLA is off unless asked for, since on a CPU
                 it slows training down.
 
         Raises:
-            InputError: a name that is no player's, a decay outside of [0, 1), or an argument that a generative
-                model has no use for, as `loss`.
+            InputError: a name that is no player's, something that is no optimizer, a decay outside of [0, 1), or an
+                argument that a generative model has no use for, as `loss`.
         """
         if unsupported:
             raise InputError(
@@ -221,23 +229,17 @@ class GenerativeModel(keras.Model, abc.ABC):
         super().compile(
             optimizer=None, run_eagerly=run_eagerly, jit_compile=jit_compile, steps_per_execution=steps_per_execution
         )
-        players = {player.name: player for player in self.players()}
-        self.optimizers = {}
-        for name, chosen in self._per_player("optimizer", optimizer, self.default_optimizers()).items():
-            copy = keras.optimizers.get(chosen)
-            if chosen is not None and not isinstance(optimizer, Mapping):
-                copy = copy.from_config(copy.get_config())
-            if self.dtype_policy.name == "mixed_float16":
-                copy = keras.optimizers.LossScaleOptimizer(copy)
-            # Built now: state that is not there yet is skipped when weights are loaded.
-            copy.build(players[name].variables)
-            self.optimizers[name] = copy
-        # Keras' callbacks for learning rates look for the one optimizer.
-        self.optimizer = next(iter(self.optimizers.values())) if len(self.optimizers) == 1 else None
         decays = {} if ema is None else self._per_player("ema", ema, {})
         for name, decay in decays.items():
-            if not 0.0 <= decay < 1.0:
-                raise InputError(f"ema: decay {decay} of {name!r} is not in [0, 1)")
+            if not isinstance(decay, (int, float)) or not 0.0 <= decay < 1.0:
+                raise InputError(f"ema: decay {decay!r} of {name!r} is not in [0, 1)")
+        players = {player.name: player for player in self.players()}
+        shared = len(players) > 1 and not isinstance(optimizer, Mapping)
+        self.optimizers = {}
+        for name, chosen in self._per_player("optimizer", optimizer, self.default_optimizers()).items():
+            self.optimizers[name] = self._make_optimizer(players[name], chosen, copy=shared)
+        one = len(self.optimizers) == 1
+        self.optimizer = self.optimizers[name] if one else Optimizers(self.optimizers, self._steps)
         for average in self.averages.values():
             self._tracker.untrack(average)
         self.averages = {name: WeightAverage(players[name].networks, decay) for name, decay in decays.items()}
@@ -247,6 +249,25 @@ class GenerativeModel(keras.Model, abc.ABC):
             "jit_compile": jit_compile,
             "steps_per_execution": steps_per_execution,
         }
+
+    def _make_optimizer(self, player: Player, chosen, copy: bool) -> keras.optimizers.Optimizer:
+        """Returns a player's optimizer with all of its state."""
+        try:
+            optimizer = keras.optimizers.get(chosen)
+        except ValueError as error:
+            raise InputError(f"optimizer of {player.name!r}: {str(error).splitlines()[0]}") from error
+        if optimizer is None or getattr(optimizer, "use_ema", False):
+            reason = "None" if optimizer is None else "use_ema is done by compile(ema=...)"
+            raise InputError(f"optimizer of {player.name!r}: {reason}")
+        if copy or optimizer.built:
+            optimizer = optimizer.from_config(optimizer.get_config())
+        if self.dtype_policy.name == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        # Keras' callbacks tell several optimizers apart by their names.
+        optimizer.name = player.name
+        # Built now: state that is not there yet is skipped when weights are loaded.
+        optimizer.build(player.variables)
+        return optimizer
 
     def _per_player(self, what: str, given, default: Mapping) -> dict:
         """Returns a value for each player: its default, the same for all, or its own."""
@@ -293,9 +314,12 @@ class GenerativeModel(keras.Model, abc.ABC):
             raise InputError("fit: a generative model has no use for class_weight or sample_weight; resample the data")
         if not self.compiled:
             self.compile()
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # or Keras warns that it cannot
         if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self._validate(kwargs["validation_data"])
-        return super().fit(*self._validate_pair(x, y), *args, **kwargs)
+            held_out, label = self._validate(kwargs["validation_data"])
+            kwargs["validation_data"] = held_out if label is None else (held_out, label)
+        return super().fit(*self._validate(x, y), *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Measures as Keras does: every player's terms, and the figures that the family's papers report.
@@ -305,44 +329,54 @@ class GenerativeModel(keras.Model, abc.ABC):
         if not self.compiled:
             self.compile()
         if not kwargs.get("_use_cached_eval_dataset"):
-            x, y = self._validate_pair(x, y)
+            x, y = self._validate(x, y)
         count = self._random_count.numpy()
         count[_TESTING] = 0
         self._random_count.assign(count)
         with self.averaged_weights():
             return super().evaluate(x, y, *args, **kwargs)
 
-    def _validate_pair(self, x, y):
+    def _validate(self, x, y=None) -> tuple:
         """Returns arrays for Keras after the checks that need their values; datasets are checked in the graph."""
         if isinstance(x, tuple) and y is None:
-            x, y = (*x, None)[:2]
-        if y is not None:
-            return self._validate(x), self._validate({"label": y})["label"] if self.label is not None else np.asarray(y)
-        return self._validate(x), None
-
-    def _validate(self, x):
-        if isinstance(x, tuple):
-            return tuple(part for part in self._validate_pair(*x[:2]) if part is not None)
+            x, y = self._split(x)
+        if isinstance(x, (dict, np.ndarray, list)):
+            keys = x if isinstance(x, dict) else [self.example.key]
+            self._check_keys([*keys, *([] if y is None else ["label"])])
         if isinstance(x, dict):
-            return {key: self.specs[key].validate(value, key) for key, value in x.items() if key in self.specs}
-        if isinstance(x, (np.ndarray, list)):
-            return self.example.validate(x, self.example.key)
-        return x
+            x = {key: self.specs[key].validate(value, key) for key, value in x.items() if key in self.specs}
+        elif isinstance(x, (np.ndarray, list)):
+            x = self.example.validate(x, self.example.key)
+        if y is not None:
+            y = np.asarray(y) if self.label is None else self.label.validate(y, "label")
+        return x, y
 
     def unpack(self, data) -> Batch:
         """Returns a batch as a dict with what `specs` names, from a dict, an example, or (example, label)."""
         if isinstance(data, tuple):
-            first, *rest = data
-            label = rest[0] if rest else None
+            first, label = self._split(data)
             data = dict(first) if isinstance(first, dict) else {self.example.key: first}
             if label is not None:
                 data.setdefault("label", label)
         elif not isinstance(data, dict):
             data = {self.example.key: data}
-        missing = [key for key in self.specs if key not in data]
-        if missing:
-            raise InputError(f"the batch has {', '.join(sorted(data))}, but {self.name} needs {', '.join(missing)}")
+        self._check_keys(data)
         return {key: spec.check(data[key]) for key, spec in self.specs.items()}
+
+    @staticmethod
+    def _split(data: tuple) -> tuple:
+        """Returns (example, label or None) of what Keras packs into a tuple."""
+        first, label, *rest = (*data, None)
+        if any(part is not None for part in rest):
+            raise InputError("sample weights: a generative model has no use for them; resample the data")
+        return first, label
+
+    def _check_keys(self, keys: Iterable[str]) -> None:
+        missing = [key for key in self.specs if key not in keys]
+        if missing:
+            raise InputError(
+                f"the data have {', '.join(sorted(keys)) or 'nothing'}, but {self.name} needs {', '.join(missing)}"
+            )
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         batch = self.unpack(data)
@@ -359,7 +393,10 @@ class GenerativeModel(keras.Model, abc.ABC):
                         lambda: None,
                     )
                 names += self._reported.get(player.name, ())
-        return {name: self._meters[name].result() for name in names}
+        logs = {name: self._meters[name].result() for name in names}
+        losses = [logs[f"{name}_loss"] for name in self.optimizers if f"{name}_loss" in logs]
+        # `TerminateOnNaN` watches this name; the sum is no number once a player's loss is none.
+        return logs | {"loss": tf.add_n(losses)} if len(self.optimizers) > 1 and losses else logs
 
     def _move(self, player: Player, batch: Batch) -> None:
         """Moves one player down its loss, and measures its terms."""
@@ -442,12 +479,15 @@ class GenerativeModel(keras.Model, abc.ABC):
     # Saving.
 
     def get_config(self) -> dict:
-        return {name: keras.saving.serialize_keras_object(value) for name, value in self.arguments.items()}
+        return {
+            name: _nested(list, keras.saving.serialize_keras_object(value)) for name, value in self.arguments.items()
+        }
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None):
         arguments = {
-            name: keras.saving.deserialize_keras_object(value, custom_objects) for name, value in config.items()
+            name: _nested(tuple, keras.saving.deserialize_keras_object(value, custom_objects))
+            for name, value in config.items()
         }
         return cls(**arguments)
 
@@ -471,6 +511,11 @@ class GenerativeModel(keras.Model, abc.ABC):
         for index, generator in enumerate(self._seed_generators_below()):
             if f"seed_generator_{index}" in store.keys():  # noqa: SIM118
                 generator.state.assign(store[f"seed_generator_{index}"])
+
+
+def _nested(kind: type, value):
+    """Returns nested lists and tuples as nested lists, which a file knows, or as tuples, which constructors have."""
+    return kind(_nested(kind, one) for one in value) if isinstance(value, (list, tuple)) else value
 
 
 def ensure_network(

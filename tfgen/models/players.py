@@ -1,7 +1,7 @@
 """Training as a game: who moves, which weights, down which loss."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -31,6 +31,33 @@ class Player:
         """The trainable weights of its networks, each once."""
         weights = {id(weight): weight for network in self.networks for weight in network.trainable_weights}
         return list(weights.values())
+
+
+class Optimizers:
+    """The optimizers of several players, where Keras' callbacks and `summary` look for that of a model.
+
+    `LearningRateScheduler`, `ReduceLROnPlateau` and `TensorBoard` treat each of them.
+
+    Arguments:
+        optimizers: by player.
+        steps: number of training steps, an integer scalar.
+    """
+
+    built = True
+
+    def __init__(self, optimizers: Mapping[str, keras.optimizers.Optimizer], steps: keras.Variable):
+        self.optimizers = tuple(optimizers.values())
+        self._steps = steps
+
+    @property
+    def iterations(self) -> tf.Tensor:
+        """Number of training steps, int64 as in an optimizer."""
+        return tf.cast(self._steps.value, tf.int64)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The state of all of them."""
+        return [variable for optimizer in self.optimizers for variable in optimizer.variables]
 
 
 class WeightAverage(keras.layers.Layer):

@@ -23,7 +23,7 @@ tfd = tfp.distributions
     year=2016,
     url="https://arxiv.org/abs/1511.06434",
     recipes={
-        "digits": {"batch_size": 64, "epochs": 100, "model": {"width": 64, "latent_size": 32}},
+        "digits": {"batch_size": 32, "epochs": 100, "model": {"width": 64, "latent_size": 16}},
         "mnist": {"batch_size": 128, "epochs": 25, "model": {}},
         "celeb_a": {"batch_size": 128, "epochs": 25, "model": {"width": 128}},
     },

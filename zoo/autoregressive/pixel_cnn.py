@@ -16,7 +16,7 @@ from tfgen.specs import Images
     year=2016,
     url="https://arxiv.org/abs/1601.06759",
     recipes={
-        "digits": {"batch_size": 32, "epochs": 12, "model": {"width": 32, "blocks": 3, "head_width": 64}},
+        "digits": {"batch_size": 32, "epochs": 20, "model": {"width": 32, "blocks": 3, "head_width": 64}},
         "mnist": {"batch_size": 64, "epochs": 40, "model": {"width": 32}},
     },
 )

@@ -24,7 +24,7 @@ tfd = tfp.distributions
     year=2014,
     url="https://arxiv.org/abs/1312.6114",
     recipes={
-        "digits": {"batch_size": 64, "epochs": 100, "model": {"latent_size": 8, "hidden": (256, 256)}},
+        "digits": {"batch_size": 64, "epochs": 150, "model": {"latent_size": 12, "hidden": (256, 256)}},
         "mnist": {"batch_size": 128, "epochs": 100, "model": {"latent_size": 50, "hidden": (200, 200)}},
     },
 )

@@ -1,0 +1,31 @@
+import numpy as np
+import tensorflow as tf
+
+from tfgen.networks import mlp
+
+
+def test_it_goes_from_any_shape_to_any_shape():
+    network = mlp((4, 3, 2), (5, 1), hidden=(7, 6), name="net")
+    assert network(tf.zeros((2, 4, 3, 2))).shape == (2, 5, 1)
+    assert network.count_params() == 24 * 7 + 7 + 7 * 6 + 6 + 6 * 5 + 5
+    assert network.name == "net"
+
+
+def test_it_computes_tanh_layers_and_a_linear_one():
+    network = mlp((3,), (2,), hidden=(4,), name="net")
+    w0, b0, w1, b1 = [np.random.default_rng(i).normal(size=w.shape) for i, w in enumerate(network.weights)]
+    network.set_weights([w0, b0, w1, b1])
+    x = np.random.default_rng(9).normal(size=(5, 3))
+    np.testing.assert_allclose(network(x), np.tanh(x @ w0 + b0) @ w1 + b1, atol=1e-5)
+
+
+def test_without_hidden_layers_it_is_one_linear_map():
+    network = mlp((3,), (2,), hidden=(), name="net")
+    kernel = np.arange(6.0).reshape(3, 2)
+    network.set_weights([kernel, np.array([1.0, -1.0])])
+    np.testing.assert_allclose(network(np.eye(3)), kernel + [1.0, -1.0])
+
+
+def test_precision_is_that_of_the_caller():
+    network = mlp((3,), (2,), hidden=(4,), name="net", dtype="mixed_bfloat16")
+    assert network(tf.zeros((1, 3))).dtype == tf.bfloat16

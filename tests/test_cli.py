@@ -1,0 +1,255 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgen import cli, registry
+from tfgen.training import Run, train
+
+SMALL = ("vae", "--set", "hidden=(8,)", "--set", "latent_size=2", "--batch-size", "400", "--samples", "4", "--quiet")
+
+
+@pytest.fixture
+def tfgen(monkeypatch, capfd):
+    """Runs the command in this process; returns exit code, stdout and stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tfgen", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return (end.value.code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A small trained run."""
+    path = tmp_path_factory.mktemp("cli") / "run"
+    return train("vae", out=path, arguments={"hidden": (8,), "latent_size": 2}, epochs=1, batch_size=400, verbose=0)
+
+
+def quickest(*arguments, environment=None):
+    """Returns exit code, stdout, stderr and the shortest wall time of a few processes."""
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        process = subprocess.run(
+            [sys.executable, "-X", "importtime", "-c", "from tfgen.cli import main; main()", *arguments],
+            capture_output=True, text=True, check=False, env=environment,
+        )  # fmt: skip
+        seconds.append(time.monotonic() - began)
+    lines = process.stderr.splitlines()
+    imported = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time")}
+    stderr = [line for line in lines if not line.startswith("import time")]
+    return process.returncode, process.stdout, stderr, min(seconds), imported
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["train", "--help"], 0),
+        (["list"], 0),
+        (["show", "vae"], 0),
+        (["train", "pixelcnn"], 2),
+        (["train", "vae", "--set", "hiden=3"], 2),
+        (["train", "vae", "--out", "."], 2),
+        (["sample", "runs/none"], 2),
+    ],
+    ids=" ".join,
+)
+def test_what_needs_no_tensorflow_is_answered_at_once(arguments, code):
+    answer, _, stderr, seconds, imported = quickest(*arguments)
+    assert answer == code
+    assert len(stderr) == (1 if code else 0)
+    assert not imported & {"tensorflow", "numpy", "rich", "sklearn", "PIL"}
+    assert seconds < 1.0  # a third of it on an idle machine
+
+
+def test_help_names_every_command(tfgen):
+    for arguments in ((), ("--help",)):
+        code, out, err = tfgen(*arguments)
+        assert (code, err) == (0, "")
+        for command in ("list", "show", "train", "sample", "evaluate", "export", "demo"):
+            assert re.search(rf"^  {command} ", out, re.MULTILINE)
+
+
+def test_list_shows_every_model_and_families_one_by_one(tfgen):
+    assert [line.split()[0] for line in tfgen("list")[1].splitlines()] == [entry.id for entry in registry.list_models()]
+    assert all("variational" in line for line in tfgen("list", "--family", "variational")[1].splitlines())
+    assert tfgen("list", "--markdown")[1] == registry.markdown_table() + "\n"
+
+
+def test_show_names_paper_recipes_and_arguments(tfgen):
+    code, out, _ = tfgen("show", "vae")
+    assert code == 0
+    assert "Auto-Encoding Variational Bayes\nD. P. Kingma, M. Welling, 2014\nhttps://arxiv.org/abs/1312.6114" in out
+    assert re.search(r"^  digits: --epochs \d+ --batch-size \d+ --set ", out, re.MULTILINE)
+    assert re.search(r" --set 'hidden=\([\d,]+\)'", out)
+    assert re.search(r"^  latent_size=50: of z", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["shwo"], "No such command 'shwo'"),
+        (["show"], "Missing argument 'ID'"),
+        (["show", "vea"], "unknown model 'vea'; did you mean vae?"),
+        (["list", "--family", "variation"], "unknown family 'variation'; did you mean variational?"),
+        (["train"], "say which model"),
+        (["train", "vae", "--epoch", "3"], "No such option: --epoch"),
+        (["train", "vae", "--epochs", "0"], "Invalid value for '--epochs'"),
+        (["train", "vae", "--epochs", "many"], "Invalid value for '--epochs'"),
+        (["train", "vae", "--set", "hidden"], "expected name=value"),
+        (["train", "vae", "--set", "latent_sice=3"], "did you mean latent_size?"),
+        (["train", "vae", "--set", "latent_size=big"], "expected something like 50"),
+        (["train", "vae", "--set", "seed=3"], "use --seed"),
+        (["train", "vae", "--precision", "bfloat16"], "did you mean mixed_bfloat16"),
+        (["train", "vae", "--image-size", "8by8"], "expected 32, or HEIGHTxWIDTH"),
+        (["train", "vae", "--resume", "--seed", "3"], "leave out --seed"),
+        (["train", "vae", "--resume", "--set", "a=1"], "leave out --set"),
+        (["train", "--resume"], "say which run"),
+        (["train", "--resume", "--out", "none"], "none: no run here"),
+        (["train", "vae", "--out", "full"], "full: not empty; --force writes into it"),
+        (["train", "vae", "--data", "digit", "--out", "x"], "digits"),
+        (["train", "dcgan", "--image-size", "9", "--out", "x"], "9x9 pixels cannot be halved"),
+        (["train", "dcgan", "--data", "ring", "--out", "x"], "dcgan models pictures"),
+        (["train", "dcgan", "--conditional", "--out", "x"], "takes no labels"),
+        (["sample", "none"], "none: no run here"),
+        (["evaluate", "none"], "none: no run here"),
+        (["export", "none"], "none: no run here"),
+        (["demo", "--out", "full"], "full: not empty"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_ends_with_one_line_and_exit_code_2(tfgen, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    code, out, err = tfgen(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("tfgen: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_mistakes_with_a_run_end_with_one_line(tfgen, run, tmp_path):
+    (tmp_path / "taken.png").touch()
+    for arguments, message in (
+        (["train", "dcgan", "--resume", "--out", run.path], "is a run of vae, not of dcgan"),
+        (["train", "vae", "--out", run.path], "--resume goes on with it, --force overwrites it"),
+        (["sample", run.path, "--out", "a.gif"], "ends in .png or .npz"),
+        (["sample", run.path, "--out", tmp_path / "taken.png"], "--force overwrites it"),
+        (["sample", run.path, "--labels", "1"], "trained without labels"),
+        (["sample", run.path, "--labels", "one"], "expected classes as 3, or 3,1,4"),
+        (["sample", run.path, "--count", "0"], "Invalid value for '--count'"),
+        (["evaluate", run.path, "--split", "tset"], "did you mean test?"),
+        (["export", run.path, "--out", tmp_path], "exists already"),
+    ):
+        code, _, err = tfgen(*arguments)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
+
+
+def test_train_writes_what_was_asked_for(tfgen, tmp_path):
+    options = ["--epochs", 1, "--levels", 2, "--image-size", "4x6", "--seed", 3, "--ema", 0.5, "--learning-rate", 0.01]
+    code, out, err = tfgen("train", *SMALL, *options, "--out", tmp_path / "run")
+    assert (code, err) == (0, "")
+    assert out.startswith("vae: 1 epochs; ")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["model"] == {"id": "vae", "arguments": {"latent_size": 2, "hidden": [8]}, "conditional": False}
+    assert record["data"]["options"] == {"image_size": [4, 6], "levels": 2}
+    assert record["data"]["specs"]["image"] == {"kind": "Images", "shape": [4, 6, 1], "levels": 2}
+    assert record["training"] | {"seed": 3, "ema": 0.5, "learning_rate": 0.01, "epochs": 1} == record["training"]
+    assert record["command"][:3] == ["tfgen", "train", "vae"]
+    assert Run.open(tmp_path / "run").source().example.shape == (4, 6, 1)
+
+
+def test_sample_writes_a_picture_or_an_array(tfgen, run, tmp_path):
+    assert tfgen("sample", run.path, "--count", "6", "--seed", "1")[:2] == (0, f"{run.path}/samples_1.png\n")
+    assert Image.open(run.path / "samples_1.png").size == (3 * 70 + 6, 2 * 70 + 6)
+    assert tfgen("sample", run.path, "--count", "6", "--seed", "1", "--out", tmp_path / "a" / "six.npz")[0] == 0
+    with np.load(tmp_path / "a" / "six.npz") as arrays:
+        assert list(arrays) == ["image"]
+        np.testing.assert_array_equal(arrays["image"], run.sample(6, seed=1)[0])
+
+
+def test_evaluate_prints_figures_with_their_errors(tfgen, run):
+    code, out, _ = tfgen("evaluate", run.path, "--importance-samples", "4")
+    assert code == 0
+    assert out.splitlines()[0] == "vae on digits, test"
+    assert re.search(r"^  elbo +-\d+\.\d+ ± \d\.\d+$", out, re.MULTILINE)
+    assert re.search(r"^  nats +\d+\.\d+ ± \d\.\d+$", out, re.MULTILINE)
+
+
+def test_export_prints_a_report_and_fails_if_the_artifact_differs(tfgen, run, tmp_path, monkeypatch):
+    code, out, _ = tfgen("export", run.path, "--out", tmp_path / "artifact")
+    assert code == 0
+    assert "equal to Python" in out
+    assert out.splitlines()[-1] == str(tmp_path / "artifact")
+    assert (tmp_path / "artifact" / "card.json").exists()
+
+    class Differs:
+        ok = False
+
+    monkeypatch.setattr(Run, "export", lambda *_, **__: (tmp_path, Differs()))
+    assert tfgen("export", run.path, "--force", "--out", tmp_path / "artifact")[0] == 1
+
+
+def command(*arguments):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.Popen(
+        [sys.executable, "-c", "from tfgen.cli import main; main()", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+
+
+def wait_for(path, process):
+    deadline = time.monotonic() + 300
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_and_resumed_ends_where_an_uninterrupted_one_ends(tfgen, tmp_path):
+    options = (*SMALL, "--epochs", "60")
+    process = command("train", *options, "--out", tmp_path / "killed")
+    wait_for(tmp_path / "killed" / "checkpoints" / "epoch_0002.keras", process)
+    process.kill()
+    process.communicate()
+    assert Run.open(tmp_path / "killed").record["status"] == "running"
+    assert tfgen("train", "--resume", "--quiet", "--out", tmp_path / "killed")[0] == 0
+    assert tfgen("train", *options, "--out", tmp_path / "whole")[0] == 0
+    killed, whole = (Run.open(tmp_path / name) for name in ("killed", "whole"))
+    for one, two in zip(killed.model.variables, whole.model.variables, strict=True):
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
+    optimizers = (killed.model.optimizers["model"], whole.model.optimizers["model"])
+    for one, two in zip(*(optimizer.variables for optimizer in optimizers), strict=True):
+        np.testing.assert_array_equal(one.numpy(), two.numpy())
+    assert killed.record["metrics"] == whole.record["metrics"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_says_how_to_resume_and_ends_with_130(tfgen, tmp_path):
+    out = tmp_path / "run"
+    process = command("train", *SMALL, "--epochs", "2000", "--out", out)
+    wait_for(out / "checkpoints" / "epoch_0001.keras", process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    lines = err.strip().splitlines()
+    assert lines[0].startswith("stopping after this step")
+    assert re.fullmatch(rf"tfgen: stopped .* of 2000; saved\. Resume with: tfgen train --out {out} --resume", lines[1])
+    assert len(lines) == 2
+    done = len((out / "history.csv").read_text().splitlines()) - 1
+    assert tfgen("train", "--resume", "--quiet", "--epochs", done + 1, "--out", out)[0] == 0

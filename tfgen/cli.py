@@ -1,0 +1,322 @@
+"""The `tfgen` command. Imports nothing heavy, so that help and mistakes are answered at once."""
+
+import contextlib
+import os
+import pathlib
+import re
+import shlex
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from tfgen.errors import InputError
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RunPath = Annotated[pathlib.Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Out = Annotated[pathlib.Path | None, typer.Option("--out", help="Where to write.")]
+
+
+def main() -> None:
+    """Runs the command; a mistake ends with one line on stderr and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except InputError as error:
+        code = _fail(str(error))
+    except typer.BadParameter.__base__ as error:  # the usage errors, whose class has no public name
+        code = _fail(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail("stopped", 130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int = 2) -> int:
+    typer.echo(f"tfgen: {' '.join(message.split())}", err=True)
+    return code
+
+
+@app.callback(invoke_without_command=True)
+def begin(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    """A zoo of deep generative models: train, sample, evaluate, export."""
+    if version:
+        from tfgen import __version__
+
+        typer.echo(f"tfgen {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("list")
+def list_models(
+    family: Annotated[str | None, typer.Option("--family", help="Only this family.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the table of the README, all families.")] = False,
+) -> None:
+    """List the models."""
+    from tfgen import registry
+
+    if markdown:
+        typer.echo(registry.markdown_table())
+        return
+    entries = registry.list_models(family)
+    width = max(len(entry.id) for entry in entries)
+    for entry in entries:
+        typer.echo(f"{entry.id:{width}}  {entry.family:14}  {entry.year}  {entry.title}")
+
+
+@app.command()
+def show(id: Annotated[str, typer.Argument(metavar="ID", help="Id of a model.")]) -> None:
+    """Show a model: its paper, its recipes, and what its constructor takes."""
+    from tfgen.registry import get_entry
+    from tfgen.training.arguments import constructor
+
+    entry = get_entry(id)
+    typer.echo(f"{entry.id} ({entry.family})\n\n{entry.title}\n{entry.authors}, {entry.year}\n{entry.url}\n\nRecipes")
+    for data, recipe in entry.recipes.items():
+        settings = (f"{name}={str(value).replace(' ', '')}" for name, value in recipe["model"].items())
+        model = " ".join(f"--set {shlex.quote(setting)}" for setting in settings)
+        typer.echo(f"  {data}: --epochs {recipe['epochs']} --batch-size {recipe['batch_size']} {model}".rstrip())
+    typer.echo("\nArguments")
+    for argument in constructor(entry).values():
+        default = "" if argument.default is None else f"={argument.default}"
+        typer.echo(textwrap.fill(f"{argument.name}{default}: {argument.text}", 100, initial_indent="  ",
+                                 subsequent_indent="      ").removesuffix(": "))  # fmt: skip
+
+
+@app.command()
+def train(
+    context: typer.Context,
+    id: Annotated[str | None, typer.Argument(metavar="ID", help="Id of a model.")] = None,
+    data: Annotated[str | None, typer.Option(help="Name or path of the data.  [digits]")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(help="Folder of the run.  [runs/ID_DATA]")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.  [recipe]")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples in a step.  [recipe]")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Argument of the model; repeatable.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="float32, mixed_bfloat16 or mixed_float16.  [float32]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, noise and order of the data.  [0]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="In place of the paper's.")] = None,
+    ema: Annotated[float | None, typer.Option(help="Decay of an average of the weights, in [0, 1).")] = None,
+    validation: Annotated[str | None, typer.Option(help="Split to measure after each epoch.")] = None,
+    conditional: Annotated[
+        bool | None, typer.Option("--conditional/--no-conditional", help="Give the labels to the model.")
+    ] = None,
+    image_size: Annotated[str | None, typer.Option(help="32, or HEIGHTxWIDTH.")] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="1 is grey, 3 is colour.")] = None,
+    levels: Annotated[int | None, typer.Option(min=2, max=256, help="Levels of a channel; 2 is binary.")] = None,
+    binarize: Annotated[str | None, typer.Option(help="static or dynamic, with --levels 2.")] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch the data if they are not here.")] = False,
+    data_dir: Annotated[pathlib.Path | None, typer.Option(help="Where data sets are kept.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Examples in an epoch's picture.  [64]")] = None,
+    every: Annotated[int | None, typer.Option(min=1, help="Epochs between pictures and checkpoints.  [1]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    force: Force = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
+) -> None:
+    """Train a model, or go on with a training that was stopped."""
+    from tfgen import training
+    from tfgen.registry import get_entry
+    from tfgen.training.arguments import check_arguments, parse_settings
+
+    verbose = _verbosity(quiet)
+    if resume:
+        given = {name for name, value in context.params.items() if value not in (None, False, [], ())}
+        if other := sorted(given - {"id", "out", "epochs", "resume", "quiet"}):
+            raise InputError(f"--resume goes by run.json; leave out {', '.join(map(_option, other))}")
+        if id is None and out is None:
+            raise InputError("--resume: say which run, with --out")
+        out = out or training.default_folder(id, data)
+        run = training.Run.open(out)
+        if id not in (None, run.record["model"]["id"]):
+            raise InputError(f"{out}: is a run of {run.record['model']['id']}, not of {id}")
+        _start()
+        with _resumable(out):
+            run = training.resume(out, epochs=epochs, verbose=verbose)
+    else:
+        if id is None:
+            raise InputError("train: say which model; `tfgen list` shows them")
+        arguments = parse_settings(settings or [])
+        check_arguments(get_entry(id), arguments)
+        training.check_precision(precision)
+        out = out or training.default_folder(id, data)
+        training.Run.check_free(out, force=force)
+        options = {
+            "image_size": _image_size(image_size), "channels": channels, "levels": levels, "binarize": binarize,
+            "download": download or None, "data_dir": data_dir and str(data_dir.absolute()),
+        }  # fmt: skip
+        given = {
+            "data": data, "epochs": epochs, "batch_size": batch_size, "precision": precision, "seed": seed,
+            "learning_rate": learning_rate, "ema": ema, "validation": validation, "conditional": conditional,
+            "samples": samples, "every": every,
+        }  # fmt: skip
+        _start()
+        with _resumable(out):
+            run = training.train(
+                id, out=out, arguments=arguments, data_options=_without_none(options), verbose=verbose, force=force,
+                command=["tfgen", *sys.argv[1:]], **_without_none(given),
+            )  # fmt: skip
+    metrics = ", ".join(f"{name} {value:.5g}" for name, value in run.record["metrics"].items())
+    typer.echo(f"{run.record['model']['id']}: {run.record['training']['epochs']} epochs; {metrics}\n{run.path}")
+
+
+@app.command()
+def sample(
+    path: RunPath,
+    count: Annotated[int, typer.Option(min=1, help="How many.")] = 64,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
+    labels: Annotated[str | None, typer.Option(help="3, or 3,1,4: classes of a conditional model.")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(help="File .png or .npz.  [RUN/samples_SEED.png]")] = None,
+    force: Force = False,
+) -> None:
+    """Draw samples from a trained model."""
+    from tfgen.training import Run
+
+    run = Run.open(path)
+    file = out or run.path / f"samples_{seed}.png"
+    if file.suffix not in (".png", ".npz"):
+        raise InputError(f"--out {file}: expected a name that ends in .png or .npz")
+    if out and file.exists() and not force:
+        raise InputError(f"{file}: exists already; --force overwrites it")
+    chosen = _labels(labels)
+    _start()
+    examples, labels = run.sample(count, seed, chosen)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix == ".npz":
+        import numpy as np
+
+        key = run.example.key
+        np.savez_compressed(file, **{key: examples}, **({} if labels is None else {"label": labels}))
+    else:
+        from tfgen import pictures
+
+        pictures.save(pictures.of_examples(run.example, examples), file)
+    typer.echo(str(file))
+
+
+@app.command()
+def evaluate(
+    path: RunPath,
+    split: Annotated[str, typer.Option(help="Split of the data.")] = "test",
+    importance_samples: Annotated[
+        int, typer.Option(min=0, help="k of the importance-weighted bound, for models with latent variables.")
+    ] = 0,
+) -> None:
+    """Measure a trained model."""
+    from tfgen.training import Run
+
+    run = Run.open(path)
+    _start()
+    figures = run.evaluate(split, importance_samples=importance_samples)
+    width = max(map(len, figures))
+    typer.echo(f"{run.record['model']['id']} on {run.record['data']['name']}, {split}")
+    for name, value in figures.items():
+        error = figures.get(f"{name}_se")
+        if not name.endswith("_se"):
+            typer.echo(f"  {name:{width}}  {value:.6g}" + ("" if error is None else f" ± {error:.2g}"))
+
+
+@app.command()
+def export(path: RunPath, out: Out = None, force: Force = False) -> None:
+    """Export a trained model as a SavedModel, load that back and verify it."""
+    from tfgen.training import Run
+
+    run = Run.open(path)
+    folder = out or run.path / "export"
+    if folder.exists() and not force:
+        raise InputError(f"{folder}: exists already; --force overwrites it")
+    _start()
+    folder, report = run.export(folder, force=force)
+    typer.echo(f"{report}\n{folder}")
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    out: Annotated[pathlib.Path, typer.Option(help="Where to write.")] = pathlib.Path("runs/demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="One epoch each, to see that it runs.")] = False,
+    force: Force = False,
+) -> None:
+    """Train, evaluate, export and verify three models on handwritten digits."""
+    from tfgen.training import Run
+
+    Run.check_free(out, force=force)
+    _start()
+    from tfgen.demo import run_demo
+
+    if not run_demo(out, quick=quick, verbose=_verbosity(False)):
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _resumable(out: pathlib.Path) -> Iterator[None]:
+    """Says how to resume when a training is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        code = _fail(f"stopped {interrupt}; saved. Resume with: tfgen train --out {out} --resume", 130)
+        raise typer.Exit(code) from None
+
+
+def _start() -> None:
+    """Imports TensorFlow without the lines that it writes to stderr about drivers and instruction sets."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    # TensorFlow writes them from C++ and before its log level counts; so the file descriptor is what has to be turned.
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.zeros(())  # the first tensor looks for devices
+        except BaseException:
+            hidden.seek(0)
+            os.write(stderr, hidden.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def _verbosity(quiet: bool) -> int:
+    """Returns Keras' number: a bar for a person, a line per epoch for a log."""
+    return 0 if quiet else 1 if sys.stdout.isatty() else 2
+
+
+def _without_none(options: dict) -> dict:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _option(name: str) -> str:
+    return "--set" if name == "settings" else f"--{name.replace('_', '-')}"
+
+
+def _image_size(text: str | None) -> int | tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if not match:
+        raise InputError(f"--image-size {text}: expected 32, or HEIGHTxWIDTH as 32x48")
+    return (int(match[1]), int(match[2])) if match[2] else int(match[1])
+
+
+def _labels(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(label) for label in text.split(",")]
+    except ValueError:
+        raise InputError(f"--labels {text}: expected classes as 3, or 3,1,4") from None

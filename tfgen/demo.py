@@ -1,0 +1,176 @@
+"""`tfgen demo`: three models on the handwritten digits of scikit-learn, from training to a verified artifact."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import statistics
+import time
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from sklearn.svm import SVC
+
+from tfgen import pictures
+from tfgen.data import open_source
+from tfgen.evaluation import Coverage, label_coverage
+from tfgen.registry import get_entry
+from tfgen.training import Run, train
+from tfgen.training.callbacks import preview_picture, read_history
+from tfgen.training.checkpoints import write_text
+
+MODELS = ("vae", "pixel_cnn", "dcgan")
+
+_IMPORTANCE_SAMPLES = 500
+_COVERAGE_SAMPLES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What the demo found out about a model.
+
+    Attributes:
+        id: of the model.
+        parameters: number of trained weights.
+        seconds: of the training, compilation included.
+        epoch_seconds: median over the epochs.
+        figures: of the test split; empty for a model without a likelihood.
+        coverage: of the digits by its samples.
+        verified: whether the artifact, loaded back, answers as the model.
+    """
+
+    id: str
+    parameters: int
+    seconds: float
+    epoch_seconds: float
+    figures: dict[str, float]
+    coverage: Coverage
+    verified: bool
+
+    @property
+    def likelihood(self) -> str:
+        """What is known of the likelihood of the test split, for a person."""
+        f = self.figures
+        if "elbo" in f:
+            weighted = f"{f['nats']:.2f} ± {f['nats_se']:.2f} nats with {_IMPORTANCE_SAMPLES} samples"
+            return f"ELBO {f['elbo']:.2f} ± {f['elbo_se']:.2f} nats; {weighted}"
+        if "nats" in f:
+            return f"{f['nats']:.2f} ± {f['nats_se']:.2f} nats, {f['bits_per_dim']:.3f} bits/dim"
+        return "none: it is not defined"
+
+    @property
+    def spread(self) -> str:
+        """How the samples cover the digits, for a person."""
+        return f"{self.coverage.covered} of {len(self.coverage.shares)}, rarest {self.coverage.smallest:.1%}"
+
+
+def run_demo(out: str | os.PathLike, *, quick: bool = False, verbose: int = 1) -> bool:
+    """Trains, evaluates, exports and verifies the models, and prints a table; returns whether all were verified.
+
+    Writes to `out`: a run per model with its artifact in `export/`, `<id>.png` with samples of each, `digits.png` with
+    real digits, `demo.png` with all side by side, and `demo.json` with the numbers.
+
+    Arguments:
+        out: folder; former results in it are overwritten.
+        quick: one epoch each.
+        verbose: of Keras.
+    """
+    out = pathlib.Path(out)
+    console, began = Console(), time.monotonic()
+    source = open_source("digits")
+    classifier = Classifier(source)
+    console.print(source.describe())
+    console.print(f"an independent classifier is right on {classifier.accuracy:.1%} of the test digits")
+    results, panels = [], [("digits", "real", _real(source))]
+    for id in MODELS:
+        console.rule(id)
+        result, picture = _one(id, out / id, classifier, quick, verbose)
+        results.append(result)
+        panels.append((id, result.likelihood if result.figures else f"digits covered: {result.spread}", picture))
+        console.print(f"{id}: {result.likelihood}; digits covered: {result.spread}")
+    for name, _, picture in panels:
+        pictures.save(picture, out / f"{name}.png")
+    pictures.save(pictures.sheet(panels, "Real digits, and what three models make of noise"), out / "demo.png")
+    write_text(out / "demo.json", json.dumps([_record(result) for result in results], indent=2) + "\n")
+    console.print(_table(results))
+    for name in ("demo.png", "demo.json", *(f"{id}/export" for id in MODELS)):
+        console.print(f"  {out / name}", highlight=False, soft_wrap=True)
+    console.print(f"{time.monotonic() - began:.0f} seconds in all")
+    return all(result.verified for result in results)
+
+
+class Classifier:
+    """A support vector machine that tells digits; it has seen real ones only.
+
+    Arguments:
+        source: of the digits; fitted on its training split.
+    """
+
+    def __init__(self, source):
+        train, test = source.arrays("train"), source.arrays("test")
+        self._machine = SVC(gamma=0.001, C=10.0).fit(self._flat(train["image"]), train["label"])
+        #: Share of the test split that is told right.
+        self.accuracy = float(np.mean(self(test["image"]) == test["label"]))
+
+    def __call__(self, images) -> np.ndarray:
+        """Returns a label for each picture, `(count,)`."""
+        return self._machine.predict(self._flat(images))
+
+    @staticmethod
+    def _flat(images) -> np.ndarray:
+        return np.reshape(images, (len(images), -1)).astype(np.float64)
+
+
+def _one(id: str, path: pathlib.Path, classifier: Classifier, quick: bool, verbose: int):
+    epochs = 1 if quick else get_entry(id).recipe("digits")["epochs"]
+    run = train(id, data="digits", out=path, epochs=epochs, every=-(-epochs // 4), verbose=verbose, force=True)
+    figures = _figures(run, quick)
+    samples, _ = run.sample(_COVERAGE_SAMPLES, seed=1)
+    coverage = label_coverage(classifier(samples), 10)
+    _, report = run.export(force=True)
+    print(report)
+    seconds = [float(row["seconds"]) for row in read_history(path / "history.csv")]
+    result = Result(
+        id, run.record["parameters"], run.record["seconds"], statistics.median(seconds), figures, coverage, report.ok
+    )
+    return result, preview_picture(run.model, 64, seed=0)
+
+
+def _figures(run: Run, quick: bool) -> dict[str, float]:
+    if run.record["model"]["id"] == "dcgan":
+        return {}  # the losses of a game tell nothing about its generator
+    samples = (16 if quick else _IMPORTANCE_SAMPLES) if run.record["model"]["id"] == "vae" else 0
+    return run.evaluate("test", importance_samples=samples)
+
+
+def _real(source):
+    return pictures.of_examples(source.example, source.arrays("test")["image"][:64])
+
+
+def _record(result: Result) -> dict:
+    return {
+        "model": result.id,
+        "parameters": result.parameters,
+        "seconds": result.seconds,
+        "seconds_per_epoch": result.epoch_seconds,
+        "figures": result.figures,
+        "shares": result.coverage.shares.tolist(),
+        "covered": result.coverage.covered,
+        "verified": result.verified,
+    }
+
+
+def _table(results: list[Result]) -> Table:
+    table = Table(title="Digits, 8x8 pixels of 17 levels")
+    for name, justify in (
+        ("model", "left"), ("parameters", "right"), ("seconds", "right"), ("s/epoch", "right"),
+        ("test likelihood", "left"), ("digits covered", "left"), ("SavedModel", "left"),
+    ):  # fmt: skip
+        table.add_column(name, justify=justify)
+    for result in results:
+        table.add_row(
+            result.id, f"{result.parameters:,}", f"{result.seconds:.1f}", f"{result.epoch_seconds:.2f}",
+            result.likelihood, result.spread, "verified" if result.verified else "DIFFERS",
+        )  # fmt: skip
+    return table

@@ -1,0 +1,175 @@
+"""Keras callbacks for looking at a training and for going on with it; each works in any `model.fit`."""
+
+import csv
+import io
+import math
+import os
+import pathlib
+import time
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from tfgen import pictures
+from tfgen.training.checkpoints import Checkpoints, Place, write_text
+from tfgen.training.run import Interrupted
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Draws a picture of `model.preview` after an epoch, always from the same latents or seeds.
+
+    Pictures become a grid, with a column per class if the model is conditional; points become a scatter plot.
+
+    Arguments:
+        folder: where `epoch_0001.png`, `epoch_0002.png`, ... are written.
+        count: number of examples.
+        seed: of the latents or draws.
+        every: number of epochs between two pictures; the last epoch always has one.
+    """
+
+    def __init__(self, folder: str | os.PathLike, count: int = 64, seed: int = 0, every: int = 1):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.count, self.seed, self.every = count, seed, every
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        picture = preview_picture(self.model, self.count, self.seed)
+        pictures.save(picture, self.folder / f"epoch_{epoch + 1:04d}.png")
+
+
+def preview_picture(model, count: int = 64, seed: int = 0):
+    """Returns a PIL picture of `model.preview(count, seed)`; conditional models have a column per class.
+
+    Arguments:
+        model: of the zoo.
+        count: number of examples; rounded up to whole rows of classes.
+        seed: of the latents or draws.
+    """
+    if model.label is None:
+        return pictures.of_examples(model.example, model.preview(count, seed).numpy())
+    classes = min(model.label.count, 16)
+    rows = -(-count // classes)
+    labels = tf.tile(tf.range(classes), [rows])
+    return pictures.of_examples(model.example, model.preview(classes * rows, seed, label=labels).numpy(), columns=classes)
+
+
+class RunCheckpoint(keras.callbacks.Callback):
+    """Writes atomic checkpoints after epochs, and within one when it is asked to stop.
+
+    Put it last, so that a checkpoint means that all other callbacks have finished the epoch.
+
+    Arguments:
+        folder: of the checkpoints.
+        keep: how many are kept.
+        every: number of epochs between two; the last epoch always has one.
+        start: where this `fit` began, if it began within an epoch.
+        stop: asked after each batch and epoch whether to save and raise `Interrupted`.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        keep: int = 2,
+        every: int = 1,
+        start: Place | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ):
+        super().__init__()
+        self.checkpoints = Checkpoints(folder, keep)
+        self.every, self.start, self.stop = every, start or Place(), stop
+        self._epoch = self._skipped = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        self._skipped = self.start.step if epoch == self.start.epoch else 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 0 and self._skipped:
+            self.start.restore_metrics(self.model)
+        # Behind the first step of a resumed epoch its metrics are whole again, and the last step reports them: there
+        # have to be two. Before that an epoch may as well end.
+        if (self.params["steps"] or math.inf) - (batch + 1) >= 2 and self.stop():
+            self.checkpoints.save(self.model, Place.of(self.model, self._epoch, self._skipped + batch + 1))
+            raise Interrupted(f"in epoch {epoch_of(self._epoch, self.params)}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        stop = self.stop()
+        if stop or (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"] or self.model.stop_training:
+            self.checkpoints.save(self.model, Place.of(self.model, epoch + 1))
+        if stop and epoch + 1 != self.params["epochs"]:
+            raise Interrupted(f"after epoch {epoch_of(epoch, self.params)}")
+
+
+def epoch_of(epoch: int, params: dict) -> str:
+    """Returns "3 of 10" for the third epoch, whose index is 2."""
+    return f"{epoch + 1} of {params['epochs']}"
+
+
+class HistoryLog(keras.callbacks.Callback):
+    """Writes a row of metrics per epoch; an epoch that is trained again replaces its row.
+
+    Arguments:
+        path: of the CSV file; `epoch` counts from 1, `seconds` is the epoch's wall time, floats are exact.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        super().__init__()
+        self.path = pathlib.Path(path)
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch + 1, "seconds": round(time.monotonic() - self._began, 3)}
+        row |= {name: repr(float(value)) for name, value in (logs or {}).items()}
+        rows = [old for old in read_history(self.path) if int(old["epoch"]) <= epoch] + [row]
+        columns = list(dict.fromkeys(name for one in rows for name in one))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path, text.getvalue())
+
+
+def read_history(path: str | os.PathLike) -> list[dict[str, str]]:
+    """Returns the rows of a history file; none if there is no file."""
+    if not pathlib.Path(path).exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+class ScalarLog(keras.callbacks.Callback):
+    """Writes an epoch's metrics for TensorBoard.
+
+    Keras' own callback needs the tensorboard package to write; TensorFlow alone can write what it reads.
+
+    Arguments:
+        folder: to point TensorBoard at.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        super().__init__()
+        self.folder = str(folder)
+        self._writer = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(self.folder)
+        kind = tf.compat.v1.SummaryMetadata(
+            plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class="DATA_CLASS_SCALAR"
+        )
+        with self._writer.as_default():
+            for name, value in (logs or {}).items():
+                tf.summary.write(name, tf.constant(float(value)), step=epoch + 1, metadata=kind)
+        self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

@@ -1,0 +1,228 @@
+"""A run: the folder of a training. Looking into one does not import TensorFlow."""
+
+import json
+import os
+import pathlib
+import shutil
+
+from tfgen.errors import InputError
+from tfgen.training.checkpoints import Checkpoints, write_text
+
+#: Raised when a reader of older folders would misread a new one.
+FORMAT = 1
+
+_CONTENT = ("run.json", "model.keras", "history.csv", "checkpoints", "samples", "tensorboard")
+
+
+class Interrupted(KeyboardInterrupt):
+    """A training was stopped by the user, and what it had learned is saved; the message says where it stopped."""
+
+
+class Run:
+    """A folder with everything that is needed to look at a training, to resume it and to repeat it.
+
+    It holds `run.json` (the record), `model.keras` once the training has finished, `checkpoints/`, `history.csv`
+    (a row per epoch), `samples/epoch_0001.png`, ... and `tensorboard/`.
+
+    Arguments:
+        path: of the folder.
+        record: what `run.json` holds: `model` (id, arguments, class's conditioning), `data` (name, options, specs),
+            `training` (epochs, batch size, seed, precision, ...), `optimizers`, `versions`, `command`, `started`,
+            `ended` (UTC), `seconds` (of training), `status` (`running`, `interrupted`, `failed`, `finished`),
+            `metrics` (the last epoch's) and `evaluations` (split -> figures).
+    """
+
+    def __init__(self, path: str | os.PathLike, record: dict):
+        self.path = pathlib.Path(path)
+        self.record = record
+        self._model = None
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> "Run":
+        """Returns the run in a folder.
+
+        Raises:
+            InputError: there is none, or its record cannot be read.
+        """
+        file = pathlib.Path(path) / "run.json"
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError(f"{path}: no run here (there is no run.json); `tfgen train` makes one") from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file}: cannot be read: {error}") from None
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise InputError(f"{file}: not a record of format {FORMAT}; it was written by another version of tfgen")
+        return cls(path, record)
+
+    @classmethod
+    def claim(cls, path: str | os.PathLike, *, force: bool = False) -> "Run":
+        """Returns a run without a record in a folder that is empty or may be overwritten.
+
+        Arguments:
+            path: made if it is not there.
+            force: removes the files of a former run; files of others stay.
+
+        Raises:
+            InputError: the folder holds something, or cannot be written to.
+        """
+        cls.check_free(path, force=force)
+        path = pathlib.Path(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            for name in _CONTENT:
+                _remove(path / name)
+            probe = path / ".writing"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written to: {error.strerror}") from None
+        return cls(path, {})
+
+    @staticmethod
+    def check_free(path: str | os.PathLike, *, force: bool = False) -> None:
+        """Raises InputError if the folder holds something that is not to be overwritten, or is a file."""
+        path = pathlib.Path(path)
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path}: is a file; choose another folder")
+        if not force and path.exists() and any(path.iterdir()):
+            hint = (
+                "--resume goes on with it, --force overwrites it"
+                if (path / "run.json").exists()
+                else ("--force writes into it")
+            )
+            raise InputError(f"{path}: not empty; {hint}")
+
+    def write(self, **changes) -> None:
+        """Changes the record, and writes it."""
+        text = json.dumps(self.record | changes, indent=2) + "\n"
+        write_text(self.path / "run.json", text)
+        self.record = json.loads(text)  # as another process would read it
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Of the training."""
+        return Checkpoints(self.path / "checkpoints")
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs that were asked for are done."""
+        return self.record["status"] == "finished"
+
+    @property
+    def example(self):
+        """The spec of what the model makes."""
+        from tfgen import specs
+
+        key = "image" if "image" in self.record["data"]["specs"] else "point"
+        config = dict(self.record["data"]["specs"][key])
+        return getattr(specs, config.pop("kind")).from_config(config)
+
+    @property
+    def model(self):
+        """The trained model, or that of the newest checkpoint of an unfinished run; read once.
+
+        Raises:
+            InputError: the run has no model yet, or it is damaged.
+        """
+        if self._model is None:
+            path = self.path / "model.keras" if self.finished else self.checkpoints.newest()
+            if path is None:
+                raise InputError(f"{self.path}: no checkpoint yet; go on with `tfgen train --out {self.path} --resume`")
+            from tfgen.registry import load_model
+            from tfgen.training.building import precision_policy
+
+            with precision_policy(self.record["training"]["precision"]):
+                self._model = load_model(path)
+        return self._model
+
+    @model.setter
+    def model(self, model):
+        self._model = model
+
+    def source(self):
+        """Returns the data source that the run was trained on.
+
+        Raises:
+            InputError: it is gone, or it holds other examples than then.
+        """
+        from tfgen.data import open_source
+        from tfgen.training.building import describe_specs
+
+        data = self.record["data"]
+        # JSON has no tuples.
+        options = {key: tuple(value) if isinstance(value, list) else value for key, value in data["options"].items()}
+        source = open_source(data["name"], **options)
+        now = json.loads(json.dumps(describe_specs(source)))
+        if now != data["specs"]:
+            raise InputError(f"{self.path}: {data['name']} is not what it was: {now}, then {data['specs']}")
+        return source
+
+    def sample(self, count: int = 64, seed: int = 0, labels=None):
+        """Returns samples of the model, uint8 levels or float32 points, and their labels or None.
+
+        Arguments:
+            count: how many.
+            seed: the same seed gives the same samples.
+            labels: a class for each sample of a conditional model; one for all; or nothing for all classes in turn.
+
+        Raises:
+            InputError: labels for a model that takes none, of another number, or out of range.
+        """
+        from tfgen.training.building import spread_labels
+
+        labels = spread_labels(self.model, count, labels)
+        chosen = {} if labels is None else {"label": labels}
+        return self.model.sample(count, seed, **chosen).numpy(), labels
+
+    def evaluate(self, split: str = "test", *, importance_samples: int = 0, verbose: int | str = 0) -> dict[str, float]:
+        """Returns the model's figures on a split, and keeps them in the record.
+
+        Arguments:
+            split: of the data, as `test` or `train[:10%]`.
+            importance_samples: k of the importance-weighted bound, for models with latent variables.
+            verbose: as in Keras.
+
+        Raises:
+            InputError: no such split, or importance samples for a model without latent variables.
+        """
+        model, source, extra = self.model, self.source(), {}
+        if importance_samples:
+            from tfgen.models import LatentVariableModel
+
+            if not isinstance(model, LatentVariableModel):
+                id = self.record["model"]["id"]
+                raise InputError(f"importance samples: {id} has no latent variables to weight; leave them out")
+            extra = {"importance_samples": importance_samples}
+        batches = source.dataset(split, self.record["training"]["batch_size"], shuffle=False, keys=tuple(model.specs))
+        figures = model.evaluate(batches, return_dict=True, verbose=verbose, **extra)
+        figures = {name: float(value) for name, value in figures.items()}
+        self.write(evaluations=self.record["evaluations"] | {split: extra | figures})
+        return figures
+
+    def export(self, out: str | os.PathLike | None = None, *, force: bool = False):
+        """Exports the model as a SavedModel, loads that back and compares every endpoint.
+
+        Arguments:
+            out: folder of the artifact; `export` in the run's folder unless given.
+            force: whether an artifact that is there is overwritten.
+
+        Returns:
+            The artifact's path and the `tfgen.export.Report`.
+        """
+        from tfgen import export
+
+        about = {
+            "data": {key: self.record["data"][key] for key in ("name", "options")},
+            "recipe": self.record["training"],
+            "metrics": {"train": self.record["metrics"]} | self.record["evaluations"],
+        }
+        path = export.saved_model(self.model, out or self.path / "export", card=about, overwrite=force)
+        return path, export.verify(path, self.model)
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,269 @@
+"""Trains a model of the registry in a run folder, and goes on where a run was stopped."""
+
+import contextlib
+import datetime
+import os
+import pathlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from tfgen.errors import InputError, unknown
+from tfgen.registry import get_entry
+from tfgen.training.arguments import check_arguments
+from tfgen.training.checkpoints import Place, read_place, save_model
+from tfgen.training.run import FORMAT, Interrupted, Run
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def train(
+    id: str,
+    *,
+    data: str = "digits",
+    out: str | os.PathLike | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    arguments: Mapping | None = None,
+    data_options: Mapping | None = None,
+    conditional: bool | None = None,
+    precision: str = "float32",
+    seed: int = 0,
+    learning_rate: float | None = None,
+    ema: float | None = None,
+    validation: str | None = None,
+    samples: int = 64,
+    every: int = 1,
+    callbacks: Sequence = (),
+    verbose: int | str = "auto",
+    command: Sequence[str] | None = None,
+    force: bool = False,
+) -> Run:
+    """Trains a model and returns its run, a folder that `resume` can go on with.
+
+    What is not given comes from the model's recipe for the data. The same arguments give the same numbers, whether
+    or not the run was interrupted and resumed.
+
+    Arguments:
+        id: of the registry.
+        data: name or path of the source.
+        out: folder of the run, empty or new; `runs/<id>_<data>` unless given.
+        epochs: passes over the data, at least 1.
+        batch_size: examples in a step, at least 1.
+        arguments: of the model's constructor, which go before the recipe's.
+        data_options: of `tfgen.data.open_source`.
+        conditional: whether the model is given the labels, where it can do with or without.
+        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        seed: of weights, noise and the order of the data.
+        learning_rate: of all players, in place of the paper's.
+        ema: decay of the average of the weights, in [0, 1).
+        validation: split to measure after each epoch, as `test`.
+        samples: number of examples in an epoch's picture.
+        every: number of epochs between two pictures and between two checkpoints; the last has both.
+        callbacks: of Keras, beside the run's own.
+        verbose: of Keras: 0 is silent, 1 a progress bar, 2 a line per epoch.
+        command: what the user typed, for the record.
+        force: overwrites a former run in `out`.
+
+    Raises:
+        InputError: something cannot be used; found before any training.
+        Interrupted: the user pressed Ctrl-C; the state is saved.
+    """
+    entry = get_entry(id)
+    check_arguments(entry, arguments or {})
+    check_precision(precision)
+    recipe = entry.recipe(data)
+    training = {
+        "epochs": recipe["epochs"] if epochs is None else epochs,
+        "batch_size": recipe["batch_size"] if batch_size is None else batch_size,
+        "seed": seed, "precision": precision, "learning_rate": learning_rate, "ema": ema, "validation": validation,
+        "samples": samples, "every": every,
+    }  # fmt: skip
+    _check_numbers(training)
+    out = out or default_folder(id, data)
+    Run.check_free(out, force=force)
+
+    from tfgen.data import open_source
+    from tfgen.training import building
+
+    source = open_source(data, **(data_options or {}))
+    conditional = building.check_match(entry, source, conditional)
+    record = {
+        "format": FORMAT,
+        "status": "running",
+        "model": {"id": id, "arguments": recipe["model"] | dict(arguments or {}), "conditional": conditional},
+        "data": {"name": data, "options": dict(data_options or {}), "specs": building.describe_specs(source)},
+        "training": training,
+    }
+    model = _new_model(record, source)
+    _batches(source, training, "train")
+    if validation:
+        _batches(source, training, validation)
+    run = Run.claim(out, force=force)  # only now, when a former run gives way to one that will begin
+    run.write(
+        **record | {"model": record["model"] | {"arguments": building.plain(record["model"]["arguments"])}},
+        optimizers=building.describe_optimizers(model),
+        parameters=sum(variable.shape.num_elements() for p in model.players() for variable in p.variables),
+        versions=building.versions(),
+        command=None if command is None else list(command),
+        started=_now(), ended=None, seconds=0.0, metrics={}, evaluations={},
+    )  # fmt: skip
+    return _fit(run, model, source, Place(), callbacks, verbose)
+
+
+def default_folder(id: str, data: str | None = None) -> pathlib.Path:
+    """Returns where a run goes unless it is said: `runs/<id>_<data>`."""
+    return pathlib.Path("runs") / f"{id}_{pathlib.Path(data or 'digits').stem}"
+
+
+def check_precision(name: str | None) -> None:
+    """Raises InputError if there is no such precision."""
+    if name not in (None, *PRECISIONS):
+        raise InputError(unknown("precision", name, PRECISIONS))
+
+
+def resume(
+    path: str | os.PathLike, *, epochs: int | None = None, callbacks: Sequence = (), verbose: int | str = "auto"
+) -> Run:
+    """Goes on with a run that was stopped, to the same numbers as if it had not been; a finished one is returned.
+
+    Arguments:
+        path: of the run's folder.
+        epochs: how many there shall be in all, in place of the number that the run was begun with.
+        callbacks: of Keras, beside the run's own.
+        verbose: of Keras.
+
+    Raises:
+        InputError: no run, fewer epochs than are done, or data that are not what they were.
+        Interrupted: the user pressed Ctrl-C; the state is saved.
+    """
+    run = Run.open(path)
+    checkpoint = run.checkpoints.newest()
+    place = read_place(checkpoint) if checkpoint else Place()
+    epochs = run.record["training"]["epochs"] if epochs is None else epochs
+    if epochs < place.epoch + (place.step > 0):
+        raise InputError(f"{path}: has {place.epoch} epochs already; --epochs {epochs} cannot be reached")
+    if run.finished and epochs == run.record["training"]["epochs"]:
+        return run
+    training = run.record["training"] | {"epochs": epochs}
+    _check_numbers(training)
+
+    from tfgen.registry import load_model
+    from tfgen.training import building
+
+    source = run.source()
+    with building.precision_policy(training["precision"]):
+        model = load_model(checkpoint) if checkpoint else _new_model(run.record, source)
+    run.write(status="running", training=training, ended=None)
+    return _fit(run, model, source, place, callbacks, verbose)
+
+
+def _fit(run: Run, model, source, place: Place, callbacks: Sequence, verbose) -> Run:
+    from tfgen.training.callbacks import HistoryLog, RunCheckpoint, SampleGrid, ScalarLog, read_history
+
+    training = run.record["training"]
+    epochs, every = training["epochs"], training["every"]
+
+    keys = tuple(model.specs)
+    validation = training["validation"] and _batches(source, training, training["validation"], shuffle=False, keys=keys)
+    began, former = time.monotonic(), run.record["seconds"]
+    with _interrupts() as stop:
+
+        def fit(data, first, last):
+            own = [
+                HistoryLog(run.path / "history.csv"),
+                ScalarLog(run.path / "tensorboard"),
+                SampleGrid(run.path / "samples", training["samples"], every=every),
+                RunCheckpoint(run.checkpoints.folder, every=every, start=place, stop=stop),
+            ]
+            model.fit(
+                data, initial_epoch=first, epochs=last, validation_data=validation, callbacks=[*callbacks, *own],
+                verbose=verbose, shuffle=False,
+            )  # fmt: skip
+
+        def end(status):
+            *_, metrics = [{}, *read_history(run.path / "history.csv")]
+            metrics = {
+                name: float(value) for name, value in metrics.items() if name not in ("epoch", "seconds") and value
+            }
+            seconds = round(former + time.monotonic() - began, 3)
+            run.write(status=status, ended=_now(), seconds=seconds, metrics=metrics)
+
+        first = place.epoch
+        try:
+            if place.step:
+                fit(_batches(source, training, "train", epoch=first, keys=keys).skip(place.step), first, first + 1)
+                first += 1
+            if first < epochs and not model.stop_training:
+                fit(_batches(source, training, "train", epoch=first, keys=keys), first, epochs)
+        except KeyboardInterrupt as interrupt:
+            end("interrupted")
+            raise Interrupted(str(interrupt) or "at once; its last checkpoint counts") from None
+        except BaseException:
+            end("failed")
+            raise
+    save_model(model, run.path / "model.keras")
+    end("finished")
+    run.model = model
+    return run
+
+
+def _batches(source, training: Mapping, split: str, **options):
+    """Returns a split in batches; raises InputError if there is none, or not a batch of examples in it."""
+    return source.dataset(split, training["batch_size"], seed=training["seed"], **options)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator:
+    """Gives a function that tells whether Ctrl-C was pressed; a second press interrupts at once."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+    former = signal.getsignal(signal.SIGINT) or signal.default_int_handler
+
+    def press(number, frame):
+        pressed.set()
+        signal.signal(signal.SIGINT, former)
+        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr)
+
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def _new_model(record: Mapping, source):
+    """Returns the model of a record, compiled."""
+    from tfgen.training import building
+
+    about, training = record["model"], record["training"]
+    model = building.build_model(
+        get_entry(about["id"]), source, building.revived(about["arguments"]), conditional=about["conditional"],
+        precision=training["precision"], seed=training["seed"],
+    )  # fmt: skip
+    optimizers = model.default_optimizers()
+    if training["learning_rate"] is not None:
+        for optimizer in optimizers.values():
+            optimizer.learning_rate = training["learning_rate"]
+    model.compile(optimizers, ema=training["ema"])
+    return model
+
+
+def _check_numbers(training: Mapping) -> None:
+    for name in ("epochs", "batch_size", "samples", "every"):
+        value = training[name]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InputError(f"{name}: {value!r}, expected a whole number of at least 1")
+    rate, ema = training["learning_rate"], training["ema"]
+    if rate is not None and not 0.0 < rate < float("inf"):
+        raise InputError(f"learning_rate: {rate}, expected a number above 0")
+    if ema is not None and not 0.0 <= ema < 1.0:
+        raise InputError(f"ema: {ema}, expected a decay in [0, 1)")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
