@@ -111,7 +111,8 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, TensorFlow {tf.__version__}; seconds; ratios are to one forward pass")
     print(
-        f"{'model':20} {'size':9} {'batch':>5} {'forward':>10} {'incremental':>12} {'ratio':>7} {'naive':>10} {'ratio':>8} {'first':>8}"
+        f"{'model':20} {'size':9} {'batch':>5} {'forward':>10} {'incremental':>12} {'ratio':>7} "
+        f"{'naive':>10} {'ratio':>8} {'first':>8}"
     )
     for shape in options.sizes:
         for batch in options.batches:

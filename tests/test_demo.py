@@ -29,12 +29,13 @@ def result(**changes):
 
 
 def test_results_read_as_a_person_would_say_them():
-    exact = {"nats": 80.0, "nats_se": 0.5, "bits_per_dim": 1.8}
-    assert result(figures=exact).likelihood == "80.00 ± 0.50 nats, 1.800 bits/dim"
-    bound = exact | {"elbo": -82.0, "elbo_se": 0.25}
-    assert result(figures=bound).likelihood == "ELBO -82.00 ± 0.25 nats; 80.00 ± 0.50 nats with 500 samples"
-    assert result().likelihood == "none: it is not defined"
-    assert result().spread == "8 of 10, rarest 0.0%"
+    exact = {"nats": 128 * np.log(2.0), "nats_se": 0.5, "bits_per_dim": 2.0}
+    assert result(figures=exact).line == "88.72 ± 0.50 nats, 2.000 bits/dim; digits covered: 8 of 10"
+    # The bits of a bound that was importance-weighted are those of the better bound.
+    bound = exact | {"elbo": -92.0, "elbo_se": 0.25, "bits_per_dim": 2.07}
+    assert result(figures=bound).line.startswith("ELBO -92.00 ± 0.25; 88.72 ± 0.50 nats, 2.000 bits/dim")
+    assert result().line == "digits covered: 8 of 10"
+    assert result().cells["rarest"] == "8: 0.0%"
 
 
 def test_the_table_says_when_an_artifact_differs():

@@ -240,7 +240,9 @@ def test_a_seed_may_be_a_pair(pair):
     np.testing.assert_array_equal(seed, [3, -4])
 
 
-@pytest.mark.parametrize("wrong", [1.5, "1", None, True, (1, 2, 3), (1,), (1.0, 2.0), (2**31, 0), 2**61, 2**80, [[1, 2]]])
+@pytest.mark.parametrize(
+    "wrong", [1.5, "1", None, True, (1, 2, 3), (1,), (1.0, 2.0), (2**31, 0), 2**61, 2**80, [[1, 2]]]
+)
 def test_other_seeds_are_refused(toy, wrong):
     with pytest.raises(InputError, match="^seed: "):
         toy.sample(1, seed=wrong)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import statistics
+import sys
 import time
 
 import numpy as np
@@ -24,6 +26,8 @@ MODELS = ("vae", "pixel_cnn", "dcgan")
 
 _IMPORTANCE_SAMPLES = 500
 _COVERAGE_SAMPLES = 1000
+_DIMENSIONS = 64
+_SHOWN = 36
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,20 +53,33 @@ class Result:
     verified: bool
 
     @property
-    def likelihood(self) -> str:
-        """What is known of the likelihood of the test split, for a person."""
-        f = self.figures
-        if "elbo" in f:
-            weighted = f"{f['nats']:.2f} ± {f['nats_se']:.2f} nats with {_IMPORTANCE_SAMPLES} samples"
-            return f"ELBO {f['elbo']:.2f} ± {f['elbo_se']:.2f} nats; {weighted}"
-        if "nats" in f:
-            return f"{f['nats']:.2f} ± {f['nats_se']:.2f} nats, {f['bits_per_dim']:.3f} bits/dim"
-        return "none: it is not defined"
+    def cells(self) -> dict[str, str]:
+        """The row of the table, by heading; empty where a model has no such figure."""
+        nats = self.figures.get("nats")
+        shares = self.coverage.shares
+        return {
+            "model": self.id,
+            "parameters": f"{self.parameters:,}",
+            "seconds": f"{self.seconds:.1f}",
+            "s/epoch": f"{self.epoch_seconds:.2f}",
+            "ELBO": self._figure("elbo"),
+            "nats": self._figure("nats"),
+            "bits/dim": "" if nats is None else f"{nats / (_DIMENSIONS * math.log(2.0)):.3f}",
+            "digits": f"{self.coverage.covered} of {len(shares)}",
+            "rarest": f"{int(shares.argmin())}: {self.coverage.smallest:.1%}",
+            "SavedModel": "verified" if self.verified else "DIFFERS",
+        }
 
     @property
-    def spread(self) -> str:
-        """How the samples cover the digits, for a person."""
-        return f"{self.coverage.covered} of {len(self.coverage.shares)}, rarest {self.coverage.smallest:.1%}"
+    def line(self) -> str:
+        """What there is to say of it in a line."""
+        cells = self.cells
+        told = [f"ELBO {cells['ELBO']}"] if cells["ELBO"] else []
+        told += [f"{cells['nats']} nats, {cells['bits/dim']} bits/dim"] if cells["nats"] else []
+        return "; ".join([*told, f"digits covered: {cells['digits']}"])
+
+    def _figure(self, name: str) -> str:
+        return f"{self.figures[name]:.2f} ± {self.figures[name + '_se']:.2f}" if name in self.figures else ""
 
 
 def run_demo(out: str | os.PathLike, *, quick: bool = False, verbose: int = 1) -> bool:
@@ -77,7 +94,8 @@ def run_demo(out: str | os.PathLike, *, quick: bool = False, verbose: int = 1) -
         verbose: of Keras.
     """
     out = pathlib.Path(out)
-    console, began = Console(), time.monotonic()
+    began = time.monotonic()
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     source = open_source("digits")
     classifier = Classifier(source)
     console.print(source.describe())
@@ -87,8 +105,8 @@ def run_demo(out: str | os.PathLike, *, quick: bool = False, verbose: int = 1) -
         console.rule(id)
         result, picture = _one(id, out / id, classifier, quick, verbose)
         results.append(result)
-        panels.append((id, result.likelihood if result.figures else f"digits covered: {result.spread}", picture))
-        console.print(f"{id}: {result.likelihood}; digits covered: {result.spread}")
+        panels.append((id, result.line, picture))
+        console.print(f"{id}: {result.line}")
     for name, _, picture in panels:
         pictures.save(picture, out / f"{name}.png")
     pictures.save(pictures.sheet(panels, "Real digits, and what three models make of noise"), out / "demo.png")
@@ -129,12 +147,12 @@ def _one(id: str, path: pathlib.Path, classifier: Classifier, quick: bool, verbo
     samples, _ = run.sample(_COVERAGE_SAMPLES, seed=1)
     coverage = label_coverage(classifier(samples), 10)
     _, report = run.export(force=True)
-    print(report)
+    print(str(report).splitlines()[-1] if report.ok else report)
     seconds = [float(row["seconds"]) for row in read_history(path / "history.csv")]
     result = Result(
         id, run.record["parameters"], run.record["seconds"], statistics.median(seconds), figures, coverage, report.ok
     )
-    return result, preview_picture(run.model, 64, seed=0)
+    return result, preview_picture(run.model, _SHOWN, seed=0)
 
 
 def _figures(run: Run, quick: bool) -> dict[str, float]:
@@ -145,7 +163,7 @@ def _figures(run: Run, quick: bool) -> dict[str, float]:
 
 
 def _real(source):
-    return pictures.of_examples(source.example, source.arrays("test")["image"][:64])
+    return pictures.of_examples(source.example, source.arrays("test")["image"][:_SHOWN])
 
 
 def _record(result: Result) -> dict:
@@ -162,15 +180,12 @@ def _record(result: Result) -> dict:
 
 
 def _table(results: list[Result]) -> Table:
-    table = Table(title="Digits, 8x8 pixels of 17 levels")
-    for name, justify in (
-        ("model", "left"), ("parameters", "right"), ("seconds", "right"), ("s/epoch", "right"),
-        ("test likelihood", "left"), ("digits covered", "left"), ("SavedModel", "left"),
-    ):  # fmt: skip
-        table.add_column(name, justify=justify)
+    table = Table(
+        title="Digits: 8x8 pixels of 17 levels",
+        caption=f"nats: exact for pixel_cnn, importance-weighted with {_IMPORTANCE_SAMPLES} samples for vae",
+    )
+    for name in results[0].cells:
+        table.add_column(name, justify="left" if name == "model" else "right")
     for result in results:
-        table.add_row(
-            result.id, f"{result.parameters:,}", f"{result.seconds:.1f}", f"{result.epoch_seconds:.2f}",
-            result.likelihood, result.spread, "verified" if result.verified else "DIFFERS",
-        )  # fmt: skip
+        table.add_row(*result.cells.values())
     return table

@@ -199,7 +199,7 @@ class Labels(_Spec):
             raise InputError(f"{where}: shape {array.shape}, expected one integer per example")
         if array.dtype.kind not in "iu":
             raise InputError(f"{where}: dtype {array.dtype}, expected integers 0..{self.count - 1}")
-        if array.size and not (0 <= array.min() and array.max() < self.count):
+        if array.size and not (array.min() >= 0 and array.max() < self.count):
             raise InputError(f"{where}: values {array.min()}..{array.max()}, expected 0..{self.count - 1}")
         return array.astype(np.int32)
 
@@ -290,7 +290,7 @@ def check_levels(array: np.ndarray, levels: int, where: str) -> None:
         if array.dtype.kind != "f":
             raise InputError(f"{where}: dtype {array.dtype}, expected uint8 levels 0..{levels - 1}")
         low, high = (array.min(), array.max()) if array.size else (0, 0)
-        if -1.0 <= low and high <= 1.0:
+        if low >= -1.0 and high <= 1.0:
             scale = f"np.round(x * {levels - 1})" if low >= 0 else f"np.round((x + 1) * {(levels - 1) / 2})"
             raise InputError(
                 f"{where}: {array.dtype} in {low:g}..{high:g}; pictures are uint8 levels 0..{levels - 1}: "

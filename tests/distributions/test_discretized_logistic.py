@@ -52,7 +52,9 @@ def test_every_level_has_tfps_quantized_logistic_probability(levels):
 def test_improbable_levels_keep_their_logarithm(levels):
     # Far out the logistic is an exponential: log P(k) falls by bin width / scale from level to level.
     scale = 0.01 * 17 / levels
-    log_prob = DiscretizedLogistic(tf.constant(-1.0), tf.math.log(scale), levels).log_prob(tf.range(levels, dtype=tf.float32))
+    log_prob = DiscretizedLogistic(tf.constant(-1.0), tf.math.log(scale), levels).log_prob(
+        tf.range(levels, dtype=tf.float32)
+    )
     assert np.isfinite(log_prob).all()
     if levels > 2:
         np.testing.assert_allclose(np.diff(log_prob[2:-1]), -2.0 / (levels - 1) / scale, rtol=2e-3)

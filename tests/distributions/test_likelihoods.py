@@ -71,7 +71,9 @@ def test_discretized_logistic_scale_has_a_lower_bound_with_a_gradient():
     log_scale = tf.constant([[[[-30.0]]]])
     with tf.GradientTape() as tape:
         tape.watch(log_scale)
-        p = DiscretizedLogisticLikelihood(min_log_scale=-5.0)(tf.concat([[[[[0.013]]]], log_scale], -1), Images((1, 1, 1)))
+        p = DiscretizedLogisticLikelihood(min_log_scale=-5.0)(
+            tf.concat([[[[[0.013]]]], log_scale], -1), Images((1, 1, 1))
+        )
         log_prob = p.log_prob(tf.constant([[[[128.0]]]]))
     assert p.distribution.log_scale.numpy().item() == pytest.approx(-5.0, abs=1e-5)
     assert tape.gradient(log_prob, log_scale).numpy().item() != 0.0
@@ -119,7 +121,9 @@ def test_gaussian_bound_lies_below_the_probability_of_the_level():
         bound = p.log_prob(GaussianLikelihood().event(x, example, (level, 0))).numpy().astype(np.float64)
         below, above = scipy.stats.norm.cdf([level - 0.5, level + 0.5], 8.0, scale * 8)
         # The second moment of u - (8 - level) is 1/12 + (8 - level)^2.
-        expected = -(1 / 12 + (level - 8) ** 2) / (2 * (scale * 8) ** 2) - math.log(scale * 8) - math.log(2 * math.pi) / 2
+        expected = (
+            -(1 / 12 + (level - 8) ** 2) / (2 * (scale * 8) ** 2) - math.log(scale * 8) - math.log(2 * math.pi) / 2
+        )
         assert bound.mean() == pytest.approx(expected, abs=4 * bound.std() / math.sqrt(bound.size))
         assert bound.mean() < math.log(above - below)
 

@@ -136,7 +136,9 @@ def test_two_players_report_their_terms_side_by_side():
     history = train(eager(dcgan()), validation_data=IMAGES).history
     discriminator = {"discriminator_loss", "discriminator_real", "discriminator_fake"}
     generator = {"generator_loss", "generator_fooling"}
-    assert set(history) == {"loss"} | {f"{before}{name}" for before in ("", "val_") for name in discriminator | generator}
+    assert set(history) == {"loss"} | {
+        f"{before}{name}" for before in ("", "val_") for name in discriminator | generator
+    }
     for before in ("", "val_"):
         parts = np.add(history[f"{before}discriminator_real"], history[f"{before}discriminator_fake"])
         np.testing.assert_allclose(parts, history[f"{before}discriminator_loss"], rtol=1e-5)
@@ -178,7 +180,9 @@ def test_early_stopping_ends_training_and_brings_the_best_weights_back():
 
 def test_model_checkpoint_writes_whole_models_and_weights(tmp_path):
     model = eager(vae(), ema=0.5)
-    whole = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_elbo", mode="max", save_best_only=True)
+    whole = keras.callbacks.ModelCheckpoint(
+        tmp_path / "best.keras", monitor="val_elbo", mode="max", save_best_only=True
+    )
     weights = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True)
     train(model, epochs=2, validation_data=IMAGES, callbacks=[whole, weights])
     loaded = tfgen.load_model(tmp_path / "best.keras")
@@ -225,7 +229,9 @@ def test_the_learning_rates_of_all_players_follow_a_scheduler(make):
     model = eager(make(), "sgd")
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.5 * rate)
     history = train(model, epochs=2, callbacks=[schedule]).history
-    assert [float(o.learning_rate) for o in model.optimizers.values()] == pytest.approx([0.0025] * len(model.optimizers))
+    assert [float(o.learning_rate) for o in model.optimizers.values()] == pytest.approx(
+        [0.0025] * len(model.optimizers)
+    )
     logged = [f"learning_rate_{name}" for name in model.optimizers] if make is dcgan else ["learning_rate"]
     for name in logged:
         assert history[name] == pytest.approx([0.005, 0.0025])

@@ -105,9 +105,7 @@ def test_players_move_in_order_and_each_moves_its_own_weights_alone(run_eagerly)
     assert game.numbers == (-4.0, 9.0) == played(1)
 
 
-@pytest.mark.parametrize(
-    "how", [{}, {"run_eagerly": True}, {"jit_compile": True}, {"steps_per_execution": 4}], ids=str
-)
+@pytest.mark.parametrize("how", [{}, {"run_eagerly": True}, {"jit_compile": True}, {"steps_per_execution": 4}], ids=str)
 def test_a_player_moves_on_every_nth_step(how):
     game = Game(every=3)
     game.compile(**how)
@@ -288,7 +286,10 @@ def test_a_learning_rate_schedule_counts_its_players_own_moves():
         ({"optimizer": {"first": "sgd", "second": None}}, "optimizer of 'second': None"),
         ({"optimizer": "sgdd"}, "optimizer of 'first': .*sgdd"),
         ({"optimizer": 3}, "optimizer of 'first': .*3"),
-        ({"optimizer": keras.optimizers.SGD(use_ema=True)}, r"optimizer of 'first': use_ema is done by compile\(ema=...\)"),
+        (
+            {"optimizer": keras.optimizers.SGD(use_ema=True)},
+            r"optimizer of 'first': use_ema is done by compile\(ema=...\)",
+        ),
         ({"loss": "mse"}, "a generative model brings its own losses; remove loss"),
         ({"metrics": ["mae"], "loss": "mse"}, "remove loss, metrics"),
         ({"ema": 1.0}, r"ema: decay 1.0 of 'first' is not in \[0, 1\)"),

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 
-@pytest.fixture()
+@pytest.fixture
 def float64():
     """Models made within compute in float64, where equality needs no tolerance."""
     before = keras.config.dtype_policy()

@@ -20,7 +20,7 @@ def test_no_draw_depends_on_itself_or_on_later_channels(float64, shape, levels):
     found = dependencies(small(shape, levels, width=12, head_width=12))
     assert not np.triu(found).any()
     # Not vacuous: most draws (a unit may be dead) depend on the one before, but at the start of a row it is far away.
-    height, width, channels = shape
+    _, width, channels = shape
     follows = np.diag(found, -1)[np.arange(1, found.shape[0]) % (width * channels) != 0]
     assert follows.mean() > 0.8
 

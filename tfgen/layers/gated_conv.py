@@ -101,7 +101,9 @@ class GatedConv2D(keras.layers.Layer):
 
     def init_cache(self, batch, width: int, label=None, map=None) -> dict:
         """Returns the cache above the first row, with the weights laid out for steps."""
-        vertical, link, bias = (tf.cast(w.value, self.compute_dtype) for w in (self.vertical, self.link, self.vertical_bias))
+        vertical, link, bias = (
+            tf.cast(w.value, self.compute_dtype) for w in (self.vertical, self.link, self.vertical_bias)
+        )
         to_v, to_h = self.condition(label, map)
         return {
             "vertical": vertical,

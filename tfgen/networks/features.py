@@ -36,7 +36,9 @@ def pooled_features(network: keras.Model, x, *, side: int = 4) -> tf.Tensor:
     """
     maps = feature_maps(network)
     if not maps:
-        raise InputError(f"features: no maps in {network.name!r}; take a Sequential or functional convolutional network")
+        raise InputError(
+            f"features: no maps in {network.name!r}; take a Sequential or functional convolutional network"
+        )
     outputs = keras.tree.flatten(keras.Model(network.inputs, maps)([x], training=False))
     return tf.concat([_pool(tf.cast(output, tf.float32), side) for output in outputs], -1)
 

@@ -54,7 +54,9 @@ def preview_picture(model, count: int = 64, seed: int = 0):
     classes = min(model.label.count, 16)
     rows = -(-count // classes)
     labels = tf.tile(tf.range(classes), [rows])
-    return pictures.of_examples(model.example, model.preview(classes * rows, seed, label=labels).numpy(), columns=classes)
+    return pictures.of_examples(
+        model.example, model.preview(classes * rows, seed, label=labels).numpy(), columns=classes
+    )
 
 
 class RunCheckpoint(keras.callbacks.Callback):
