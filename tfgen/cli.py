@@ -116,6 +116,7 @@ def train(
     channels: Annotated[int | None, typer.Option(min=1, help="1 is grey, 3 is colour.")] = None,
     levels: Annotated[int | None, typer.Option(min=2, max=256, help="Levels of a channel; 2 is binary.")] = None,
     binarize: Annotated[str | None, typer.Option(help="static or dynamic, with --levels 2.")] = None,
+    on_broken: Annotated[str | None, typer.Option(help="error or skip, for pictures that cannot be read.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch the data if they are not here.")] = False,
     data_dir: Annotated[pathlib.Path | None, typer.Option(help="Where data sets are kept.")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Examples in an epoch's picture.  [64]")] = None,
@@ -152,7 +153,7 @@ def train(
         out = out or training.default_folder(id, data)
         training.Run.check_free(out, force=force)
         options = {
-            "image_size": _image_size(image_size), "channels": channels, "levels": levels, "binarize": binarize,
+            "image_size": _image_size(image_size), "channels": channels, "levels": levels, "binarize": binarize, "on_broken": on_broken,
             "download": download or None, "data_dir": data_dir and str(data_dir.absolute()),
         }  # fmt: skip
         given = {

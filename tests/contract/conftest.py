@@ -16,10 +16,11 @@ from tfgen.registry import get_class
 from tfgen.specs import Images, Labels, Points
 
 #: What makes a model small, by the words for size that constructors share. A model is built with those that it knows.
-SMALL = {"width": 6, "head_width": 6, "hidden": (6,), "latent_size": 3, "blocks": 1}
+SMALL = {"width": 6, "head_width": 6, "hidden": (6,), "latent_size": 3, "blocks": 1, "layers": 1, "depth": 2}
 
 #: The first that a constructor takes: of few levels and several channels, then what a paper may insist on.
 EXAMPLES = (
+    Images((4, 4, 3), 5),
     Images((8, 8, 3), 5),
     Images((8, 8, 1), 5),
     Images((8, 8, 1), 2),

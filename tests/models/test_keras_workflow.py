@@ -201,7 +201,6 @@ def test_csv_logger_writes_a_row_per_epoch(tmp_path):
 
 @pytest.mark.parametrize("make", [vae, dcgan])
 def test_tensorboard_writes_metrics_learning_rates_and_histograms(make, tmp_path):
-    pytest.importorskip("tensorboard")
     model = make()
     callback = keras.callbacks.TensorBoard(tmp_path, histogram_freq=1, write_steps_per_second=True, update_freq="batch")
     train(model, epochs=2, validation_data=IMAGES, callbacks=[callback])

@@ -146,6 +146,15 @@ def test_every_batch_of_an_evaluation_has_its_own_draw():
     assert one_batch["elbo"] != pytest.approx(eager["elbo"], rel=1e-3)
 
 
+def test_two_batches_of_one_test_step_have_their_own_draws():
+    model = linear_model(shift=1.0)
+    first, second = (model.unpack(tf.constant(points(4))) for _ in range(2))
+    with model._step_of(1):
+        parts = [model.rate_distortion(batch)[1].numpy() for batch in (first, first, second)]
+    np.testing.assert_array_equal(parts[0], parts[1])
+    assert (parts[0] != parts[2]).all()
+
+
 def test_a_training_step_draws_anew_for_every_use():
     model, x = linear_model(), points(4)
     batch = model.unpack(tf.constant(x))

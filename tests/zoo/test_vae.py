@@ -179,16 +179,18 @@ def test_the_distortion_is_a_sum_over_pixels_and_the_loss_a_mean_over_pictures(l
     assert result["bits_per_dim"] == pytest.approx(result["loss"] / (90 * math.log(2.0)))
 
 
-def test_the_gaussian_bound_of_pictures_is_in_bits_per_level():
-    # Levels of one wide Gaussian: bits per dimension are its entropy, 1/2 log2(2 pi e s^2) with s in levels.
-    example, s = Images((4, 4, 1), 256), 20.0
-    x = np.random.default_rng(0).normal(127.5, s, (5000, 4, 4, 1)).round().clip(0, 255).astype(np.uint8)
-    model = VAE(example=example, latent_size=2, hidden=(), likelihood=GaussianLikelihood(scale=s / 127.5))
+def test_the_gaussian_bound_of_pictures_is_one_of_dequantised_levels():
+    # Every pixel at the mean, of a Gaussian 0.8 levels wide: E_u[u^2] = 1/12 is all that is left of the square.
+    model = VAE(example=Images((4, 4, 1), 17), latent_size=2, hidden=(), likelihood=GaussianLikelihood(scale=0.1))
     for network in (model.encoder, model.decoder):
         network.set_weights([np.zeros(weight.shape) for weight in network.weights])
-    result = model.evaluate(x, batch_size=5000, verbose=0, return_dict=True)
-    entropy = 0.5 * math.log2(2 * math.pi * math.e * (s**2 + 2 / 12))
-    assert result["bits_per_dim"] == pytest.approx(entropy, abs=4 * result["bits_per_dim_se"])
+    x = np.full((3000, 4, 4, 1), 8, np.uint8)
+    expected = 16 * (0.5 * math.log(2 * math.pi * 0.8**2) + 1 / 12 / (2 * 0.8**2))
+    result = model.evaluate(x, batch_size=3000, verbose=0, return_dict=True)
+    assert result["elbo"] == pytest.approx(-expected, abs=4 * result["elbo_se"])
+    assert result["bits_per_dim"] == pytest.approx(-result["elbo"] / (16 * math.log(2.0)), rel=1e-5)
+    assert 0.0 < result["elbo_se"] < 0.05
+    assert np.mean(model.log_prob(x, importance_samples=1)) == pytest.approx(-expected, abs=4 * result["elbo_se"])
 
 
 def test_the_bound_of_pictures_is_equal_under_tfp():

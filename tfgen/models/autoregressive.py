@@ -227,9 +227,9 @@ class AutoregressiveModel(GenerativeModel):
         inputs = {"noise": noise, "known": tf.cast(x, tf.int32), "mask": mask >= 0.5}
         return self._fill_chunks(inputs | _given(label, map))
 
-    def preview(self, count: int, seed: int = 0, **condition) -> tf.Tensor:
+    def preview(self, count: int, seed: int = 0, label=None, map=None) -> tf.Tensor:
         """Returns pictures to look at."""
-        return self.sample(count, seed, **condition)
+        return self.sample(count, seed, label, map)
 
     def _fill_chunks(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Runs `_fill` on chunks of the batch: some at a time, for the cores, and none too large, for the memory.
