@@ -153,8 +153,8 @@ def train(
         out = out or training.default_folder(id, data)
         training.Run.check_free(out, force=force)
         options = {
-            "image_size": _image_size(image_size), "channels": channels, "levels": levels, "binarize": binarize, "on_broken": on_broken,
-            "download": download or None, "data_dir": data_dir and str(data_dir.absolute()),
+            "image_size": _image_size(image_size), "channels": channels, "levels": levels, "binarize": binarize,
+            "on_broken": on_broken, "download": download or None, "data_dir": data_dir and str(data_dir.absolute()),
         }  # fmt: skip
         given = {
             "data": data, "epochs": epochs, "batch_size": batch_size, "precision": precision, "seed": seed,

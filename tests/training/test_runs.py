@@ -225,8 +225,9 @@ def test_the_learning_rate_is_that_of_every_player(tmp_path):
 
 
 def test_points_get_a_scatter_plot(tmp_path):
-    run = train("vae", data="ring", data_options={"count": 500, "data_dir": str(tmp_path)}, out=tmp_path / "run", arguments=SMALL["vae"],
-                **OPTIONS | {"epochs": 1, "batch_size": 100})  # fmt: skip
+    ring = {"data": "ring", "data_options": {"count": 500, "data_dir": str(tmp_path)}}
+    options = OPTIONS | ring | {"epochs": 1, "batch_size": 100}
+    run = train("vae", out=tmp_path / "run", arguments=SMALL["vae"], **options)
     assert run.sample(5)[0].shape == (5, 2)
     assert (tmp_path / "run" / "samples" / "epoch_0001.png").exists()
 

@@ -85,9 +85,11 @@ def train(
     out = out or default_folder(id, data)
     Run.check_free(out, force=force)
 
-    from tfgen.data import open_source
+    from tfgen.data import names, open_source
     from tfgen.training import building
 
+    if data not in names() and pathlib.Path(data).expanduser().exists():
+        data = str(pathlib.Path(data).expanduser().absolute())  # a run may be resumed from elsewhere
     source = open_source(data, **(data_options or {}))
     conditional = building.check_match(entry, source, conditional)
     record = {
