@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.layers.masked_conv import MaskedConv2D, PixelState
+from tfgen.layers.shifts import shift_down
 
 
 def gate(x, groups: int = 1) -> tf.Tensor:
@@ -13,10 +14,10 @@ def gate(x, groups: int = 1) -> tf.Tensor:
         x: `(..., 2 * features)`; each of the `groups` colours has its own two halves, f before g.
         groups: number of colours.
     """
-    size = x.shape[-1] // (2 * groups)
-    halves = tf.reshape(x, tf.concat([tf.shape(x)[:-1], [groups, 2, size]], 0))
-    gated = tf.tanh(halves[..., 0, :]) * tf.sigmoid(halves[..., 1, :])
-    return tf.reshape(gated, tf.concat([tf.shape(x)[:-1], [groups * size]], 0))
+    size = x.shape[-1] // groups
+    # Split, since the gradient of an index takes seven times as long as that of a split.
+    f, g = tf.split(tf.reshape(x, tf.concat([tf.shape(x)[:-1], [groups, size]], 0)), 2, -1)
+    return tf.reshape(tf.tanh(f) * tf.sigmoid(g), tf.concat([tf.shape(x)[:-1], [groups * size // 2]], 0))
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -92,10 +93,11 @@ class GatedConv2D(keras.layers.Layer):
         to_v, to_h = self.condition(label, map)
         above = tf.pad(v, [[0, 0], [self.reach, 0], [self.reach, self.reach], [0, 0]])
         v = tf.nn.conv2d(above, tf.convert_to_tensor(self.vertical), 1, "VALID") + self.vertical_bias
-        shifted = tf.pad(v[:, :-1], [[0, 0], [1, 0], [0, 0], [0, 0]])
-        before = self.horizontal(h) + tf.tensordot(shifted, tf.convert_to_tensor(self.link), [[3], [0]]) + to_h
+        before = self.horizontal(h) + tf.tensordot(shift_down(v), tf.convert_to_tensor(self.link), [[3], [0]])
+        if self.label_count or self.map_features:
+            v, before = v + to_v, before + to_h
         y = self.out(gate(before, self.groups))
-        return gate(v + to_v), y if self.mask == "A" else h + y
+        return gate(v), y if self.mask == "A" else h + y
 
     # One pixel at a time. The vertical stack takes whole rows, when they are finished.
 
