@@ -16,7 +16,10 @@ from tfgen.registry import get_class
 from tfgen.specs import Images, Labels, Points
 
 #: What makes a model small, by the words for size that constructors share. A model is built with those that it knows.
-SMALL = {"width": 6, "head_width": 6, "hidden": (6,), "latent_size": 3, "blocks": 1, "layers": 1, "depth": 2}
+SMALL = {
+    "width": 6, "head_width": 6, "hidden": (6,), "latent_size": 3, "blocks": 1, "layers": 1, "depth": 2,
+    "map_features": 4, "mixtures": 2,
+}  # fmt: skip
 
 #: The first that a constructor takes: of few levels and several channels, then what a paper may insist on.
 EXAMPLES = (
@@ -35,6 +38,8 @@ def small_arguments(cls: type) -> dict:
     """Returns arguments for a small model, none of which is the default."""
     parameters = inspect.signature(cls.__init__).parameters
     arguments = {name: value for name, value in SMALL.items() if name in parameters} | {"seed": 7, "name": "small"}
+    if "hidden" in parameters and parameters["hidden"].annotation is int:
+        arguments["hidden"] = SMALL["hidden"][0]
     if "label" in parameters:
         arguments["label"] = Labels(3)
     hint = typing.get_type_hints(cls.__init__).get("example", Images | Points)

@@ -260,6 +260,14 @@ def test_a_preview_shows_as_many_examples_as_were_asked_for(small):
 # Files.
 
 
+@pytest.mark.slow
+def test_an_exported_model_answers_equally(small, tmp_path):
+    path = tfgen.export.saved_model(small.model, tmp_path / "artifact")
+    report = tfgen.export.verify(path, small.model)
+    assert report.ok, report
+    assert {row.signature for row in report.rows} == {*small.model.endpoints(), "serving_default"}
+
+
 def test_a_saved_model_comes_back_equal_and_trains_on_equally(small, tmp_path):
     small.model.save(tmp_path / "model.keras")
     loaded = tfgen.load_model(tmp_path / "model.keras")
