@@ -120,9 +120,8 @@ def test_show_names_paper_recipes_and_arguments(tfgen):
         (["train", "vae", "--set", "seed=3"], "use --seed"),
         (["train", "vae", "--precision", "bfloat16"], "did you mean mixed_bfloat16"),
         (["train", "vae", "--image-size", "8by8"], "expected 32, or HEIGHTxWIDTH"),
-        (["train", "vae", "--resume", "--seed", "3"], "leave out --seed"),
-        (["train", "vae", "--resume", "--set", "a=1"], "leave out --set"),
-        (["train", "--resume"], "say which run"),
+        (["train", "--resume"], "say which model"),
+        (["train", "vae", "--resume"], "runs/vae_digits: no run here"),
         (["train", "--resume", "--out", "none"], "none: no run here"),
         (["train", "vae", "--out", "full"], "full: not empty; --force writes into it"),
         (["train", "vae", "--data", "digit", "--out", "x"], "digits"),
@@ -151,6 +150,10 @@ def test_mistakes_with_a_run_end_with_one_line(tfgen, run, tmp_path):
     (tmp_path / "taken.png").touch()
     for arguments, message in (
         (["train", "dcgan", "--resume", "--out", run.path], "is a run of vae, not of dcgan"),
+        (["train", "--resume", "--out", run.path, "--seed", "3"], "was begun with seed 0, not 3; leave it out"),
+        (["train", "--resume", "--out", run.path, "--set", "latent_size=3"], "was begun with latent_size 2, not 3"),
+        (["train", "--resume", "--out", run.path, "--levels", "2"], "was begun with levels None, not 2"),
+        (["train", "--resume", "--out", run.path, "--data", "ring"], "was begun with data digits, not ring"),
         (["train", "vae", "--out", run.path], "--resume goes on with it, --force overwrites it"),
         (["sample", run.path, "--out", "a.gif"], "ends in .png or .npz"),
         (["sample", run.path, "--out", tmp_path / "taken.png"], "--force overwrites it"),
@@ -177,6 +180,13 @@ def test_train_writes_what_was_asked_for(tfgen, tmp_path):
     assert record["training"] | {"seed": 3, "ema": 0.5, "learning_rate": 0.01, "epochs": 1} == record["training"]
     assert record["command"][:3] == ["tfgen", "train", "vae"]
     assert Run.open(tmp_path / "run").source().example.shape == (4, 6, 1)
+
+
+def test_a_finished_run_is_resumed_by_the_line_that_began_it_and_does_nothing(tfgen, run):
+    before = (run.path / "run.json").read_bytes()
+    line = ["vae", "--data", "digits", "--set", "hidden=(8,)", "--epochs", "1", "--batch-size", "400", "--seed", "0"]
+    assert tfgen("train", *line, "--out", run.path, "--resume", "--quiet")[0] == 0
+    assert (run.path / "run.json").read_bytes() == before
 
 
 def test_sample_writes_a_picture_or_an_array(tfgen, run, tmp_path):

@@ -30,11 +30,11 @@ def result(**changes):
 
 def test_results_read_as_a_person_would_say_them():
     exact = {"nats": 128 * np.log(2.0), "nats_se": 0.5, "bits_per_dim": 2.0}
-    assert result(figures=exact).line == "88.72 ± 0.50 nats, 2.000 bits/dim; digits covered: 8 of 10"
+    assert result(figures=exact).line == "88.72 ± 0.50 nats, 2.000 bits/dim"
     # The bits of a bound that was importance-weighted are those of the better bound.
     bound = exact | {"elbo": -92.0, "elbo_se": 0.25, "bits_per_dim": 2.07}
-    assert result(figures=bound).line.startswith("ELBO -92.00 ± 0.25; 88.72 ± 0.50 nats, 2.000 bits/dim")
-    assert result().line == "digits covered: 8 of 10"
+    assert result(figures=bound).line == "ELBO -92.00 ± 0.25; 88.72 ± 0.50 nats, 2.000 bits/dim"
+    assert result().line == "digits covered: 8 of 10, the rarest is 8: 0.0%"
     assert result().cells["rarest"] == "8: 0.0%"
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pathlib
-import re
 import shlex
 import sys
 import tempfile
@@ -128,45 +127,36 @@ def train(
     """Train a model, or go on with a training that was stopped."""
     from tfgen import training
     from tfgen.registry import get_entry
-    from tfgen.training.arguments import check_arguments, parse_settings
+    from tfgen.training.arguments import check_arguments, parse_settings, parse_size
 
+    if id is None and (out is None or not resume):
+        raise InputError("train: say which model; `tfgen list` shows them")
+    out = out or training.default_folder(id, data)
+    options = {
+        "image_size": parse_size(image_size), "channels": channels, "levels": levels, "binarize": binarize,
+        "on_broken": on_broken, "download": download or None, "data_dir": data_dir and str(data_dir.absolute()),
+    }  # fmt: skip
+    given = {
+        "data": data, "epochs": epochs, "batch_size": batch_size, "precision": precision, "seed": seed,
+        "learning_rate": learning_rate, "ema": ema, "validation": validation, "conditional": conditional,
+        "samples": samples, "every": every, "arguments": parse_settings(settings or []) or None,
+        "data_options": _without_none(options) or None,
+    }  # fmt: skip
+    given = _without_none(given)
     verbose = _verbosity(quiet)
     if resume:
-        given = {name for name, value in context.params.items() if value not in (None, False, [], ())}
-        if other := sorted(given - {"id", "out", "epochs", "resume", "quiet"}):
-            raise InputError(f"--resume goes by run.json; leave out {', '.join(map(_option, other))}")
-        if id is None and out is None:
-            raise InputError("--resume: say which run, with --out")
-        out = out or training.default_folder(id, data)
-        run = training.Run.open(out)
-        if id not in (None, run.record["model"]["id"]):
-            raise InputError(f"{out}: is a run of {run.record['model']['id']}, not of {id}")
+        training.check_same(training.Run.open(out), id, given)
         _start()
         with _resumable(out):
             run = training.resume(out, epochs=epochs, verbose=verbose)
     else:
-        if id is None:
-            raise InputError("train: say which model; `tfgen list` shows them")
-        arguments = parse_settings(settings or [])
-        check_arguments(get_entry(id), arguments)
+        check_arguments(get_entry(id), given.get("arguments", {}))
         training.check_precision(precision)
-        out = out or training.default_folder(id, data)
         training.Run.check_free(out, force=force)
-        options = {
-            "image_size": _image_size(image_size), "channels": channels, "levels": levels, "binarize": binarize,
-            "on_broken": on_broken, "download": download or None, "data_dir": data_dir and str(data_dir.absolute()),
-        }  # fmt: skip
-        given = {
-            "data": data, "epochs": epochs, "batch_size": batch_size, "precision": precision, "seed": seed,
-            "learning_rate": learning_rate, "ema": ema, "validation": validation, "conditional": conditional,
-            "samples": samples, "every": every,
-        }  # fmt: skip
         _start()
+        command = ["tfgen", *sys.argv[1:]]
         with _resumable(out):
-            run = training.train(
-                id, out=out, arguments=arguments, data_options=_without_none(options), verbose=verbose, force=force,
-                command=["tfgen", *sys.argv[1:]], **_without_none(given),
-            )  # fmt: skip
+            run = training.train(id, out=out, command=command, verbose=verbose, force=force, **given)
     metrics = ", ".join(f"{name} {value:.5g}" for name, value in run.record["metrics"].items())
     typer.echo(f"{run.record['model']['id']}: {run.record['training']['epochs']} epochs; {metrics}\n{run.path}")
 
@@ -182,6 +172,7 @@ def sample(
 ) -> None:
     """Draw samples from a trained model."""
     from tfgen.training import Run
+    from tfgen.training.arguments import parse_labels
 
     run = Run.open(path)
     file = out or run.path / f"samples_{seed}.png"
@@ -189,7 +180,7 @@ def sample(
         raise InputError(f"--out {file}: expected a name that ends in .png or .npz")
     if out and file.exists() and not force:
         raise InputError(f"{file}: exists already; --force overwrites it")
-    chosen = _labels(labels)
+    chosen = parse_labels(labels)
     _start()
     examples, labels = run.sample(count, seed, chosen)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -263,10 +254,12 @@ def demo(
 @contextlib.contextmanager
 def _resumable(out: pathlib.Path) -> Iterator[None]:
     """Says how to resume when a training is interrupted."""
+    from tfgen.training import Interrupted
+
     try:
         yield
-    except KeyboardInterrupt as interrupt:
-        code = _fail(f"stopped {interrupt}; saved. Resume with: tfgen train --out {out} --resume", 130)
+    except Interrupted as interrupt:
+        code = _fail(f"stopped {interrupt}. Resume with: tfgen train --out {shlex.quote(str(out))} --resume", 130)
         raise typer.Exit(code) from None
 
 
@@ -299,25 +292,3 @@ def _verbosity(quiet: bool) -> int:
 
 def _without_none(options: dict) -> dict:
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _option(name: str) -> str:
-    return "--set" if name == "settings" else f"--{name.replace('_', '-')}"
-
-
-def _image_size(text: str | None) -> int | tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
-    if not match:
-        raise InputError(f"--image-size {text}: expected 32, or HEIGHTxWIDTH as 32x48")
-    return (int(match[1]), int(match[2])) if match[2] else int(match[1])
-
-
-def _labels(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(label) for label in text.split(",")]
-    except ValueError:
-        raise InputError(f"--labels {text}: expected classes as 3, or 3,1,4") from None

@@ -72,11 +72,12 @@ class Result:
 
     @property
     def line(self) -> str:
-        """What there is to say of it in a line."""
+        """The likelihood of the test split, or for a model without one how its samples cover the digits."""
         cells = self.cells
-        told = [f"ELBO {cells['ELBO']}"] if cells["ELBO"] else []
-        told += [f"{cells['nats']} nats, {cells['bits/dim']} bits/dim"] if cells["nats"] else []
-        return "; ".join([*told, f"digits covered: {cells['digits']}"])
+        bound = f"ELBO {cells['ELBO']}; " if cells["ELBO"] else ""
+        if cells["nats"]:
+            return f"{bound}{cells['nats']} nats, {cells['bits/dim']} bits/dim"
+        return f"digits covered: {cells['digits']}, the rarest is {cells['rarest']}"
 
     def _figure(self, name: str) -> str:
         return f"{self.figures[name]:.2f} ± {self.figures[name + '_se']:.2f}" if name in self.figures else ""

@@ -92,6 +92,32 @@ def parse_settings(settings: Iterable[str]) -> dict:
     return parsed
 
 
+def parse_size(text: str | None) -> int | tuple[int, int] | None:
+    """Returns `"32"` as a number, and `"32x48"` as `(height, width)`.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if not match:
+        raise InputError(f"--image-size {text}: expected 32, or HEIGHTxWIDTH as 32x48")
+    return (int(match[1]), int(match[2])) if match[2] else int(match[1])
+
+
+def parse_labels(text: str | None) -> list[int] | None:
+    """Returns `"3,1,4"` as numbers.
+
+    Raises:
+        InputError: one is no whole number.
+    """
+    try:
+        return None if text is None else [int(label) for label in text.split(",")]
+    except ValueError:
+        raise InputError(f"--labels {text}: expected classes as 3, or 3,1,4") from None
+
+
 def check_arguments(entry: Entry, arguments: Mapping) -> None:
     """Checks names, and types against those of the defaults.
 

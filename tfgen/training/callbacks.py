@@ -96,14 +96,14 @@ class RunCheckpoint(keras.callbacks.Callback):
         # have to be two. Before that an epoch may as well end.
         if (self.params["steps"] or math.inf) - (batch + 1) >= 2 and self.stop():
             self.checkpoints.save(self.model, Place.of(self.model, self._epoch, self._skipped + batch + 1))
-            raise Interrupted(f"in epoch {epoch_of(self._epoch, self.params)}")
+            raise Interrupted(f"in epoch {epoch_of(self._epoch, self.params)}; saved")
 
     def on_epoch_end(self, epoch, logs=None):
         stop = self.stop()
         if stop or (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"] or self.model.stop_training:
             self.checkpoints.save(self.model, Place.of(self.model, epoch + 1))
         if stop and epoch + 1 != self.params["epochs"]:
-            raise Interrupted(f"after epoch {epoch_of(epoch, self.params)}")
+            raise Interrupted(f"after epoch {epoch_of(epoch, self.params)}; saved")
 
 
 def epoch_of(epoch: int, params: dict) -> str:

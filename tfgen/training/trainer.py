@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import json
 import os
 import pathlib
 import signal
@@ -126,6 +127,32 @@ def check_precision(name: str | None) -> None:
         raise InputError(unknown("precision", name, PRECISIONS))
 
 
+def check_same(run: Run, id: str | None, given: Mapping) -> None:
+    """Checks that what is said when a run is resumed is what it was begun with; more epochs may be asked for.
+
+    Arguments:
+        run: to resume.
+        id: of the model, or None.
+        given: some of the arguments of `train`.
+
+    Raises:
+        InputError: something is not.
+    """
+    model, data = run.record["model"], run.record["data"]
+    if id not in (None, model["id"]):
+        raise InputError(f"{run.path}: is a run of {model['id']}, not of {id}")
+    begun = run.record["training"] | model["arguments"] | data["options"]
+    begun |= {"data": data["name"], "conditional": model["conditional"]}
+    nested = given.get("arguments", {}), given.get("data_options", {})
+    given = {name: value for name, value in given.items() if name not in ("epochs", "arguments", "data_options")}
+    given |= nested[0] | nested[1]
+    if "data" in given and str(pathlib.Path(given["data"]).expanduser().absolute()) == begun["data"]:
+        del given["data"]
+    for name, value in given.items():
+        if json.loads(json.dumps(value)) != begun.get(name):
+            raise InputError(f"{run.path}: was begun with {name} {begun.get(name)}, not {value}; leave it out")
+
+
 def resume(
     path: str | os.PathLike, *, epochs: int | None = None, callbacks: Sequence = (), verbose: int | str = "auto"
 ) -> Run:
@@ -202,7 +229,7 @@ def _fit(run: Run, model, source, place: Place, callbacks: Sequence, verbose) ->
                 fit(_batches(source, training, "train", epoch=first, keys=keys), first, epochs)
         except KeyboardInterrupt as interrupt:
             end("interrupted")
-            raise Interrupted(str(interrupt) or "at once; its last checkpoint counts") from None
+            raise Interrupted(str(interrupt) or "at once; its last checkpoint is kept") from None
         except BaseException:
             end("failed")
             raise
