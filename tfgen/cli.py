@@ -182,7 +182,7 @@ def sample(
         raise InputError(f"{file}: exists already; --force overwrites it")
     chosen = parse_labels(labels)
     _start()
-    examples, labels = run.sample(count, seed, chosen)
+    examples, labels = run.sample(count, seed, chosen, verbose=int(sys.stdout.isatty()))
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".npz":
         import numpy as np

@@ -257,6 +257,15 @@ def test_a_preview_shows_as_many_examples_as_were_asked_for(small):
     np.testing.assert_array_equal(picture, small.model.preview(4, 0, *labels))
 
 
+def test_many_samples_come_in_parts_of_their_own(small):
+    condition = {"label": small.batch(5)["label"]} if small.model.label else {}
+    parts = list(small.model.sample_parts(5, 3, part=2, **condition))
+    assert [len(part) for part in parts] == [2, 2, 1]
+    first = small.model.sample(2, 3, **{name: value[:2] for name, value in condition.items()})
+    np.testing.assert_array_equal(parts[0], first)
+    assert not np.array_equal(parts[0], parts[1])
+
+
 # Files.
 
 

@@ -168,6 +168,16 @@ def test_ctrl_c_works_again_after_a_training(whole):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_progress_is_shown_while_many_samples_are_drawn(whole, capsys):
+    run = whole("vae")
+    samples, _ = run.sample(300, seed=7, verbose=1)
+    shown = capsys.readouterr().out
+    assert "256/300" in shown
+    assert "300/300" in shown
+    np.testing.assert_array_equal(samples[:256], run.sample(256, seed=7)[0])
+    assert capsys.readouterr().out == ""
+
+
 def test_a_run_that_is_opened_samples_and_measures_as_the_one_that_trained(whole):
     run = whole("vae")
     other = Run.open(run.path)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.endpoints import Endpoint, endpoints, inherit_marks
+from tfgen.endpoints import Endpoint, endpoints, inherit_marks, make_seed
 from tfgen.errors import InputError, unknown
 from tfgen.models.players import Batch, Optimizers, Player, Terms, WeightAverage
 from tfgen.specs import Images, Labels, Points
@@ -472,6 +472,26 @@ class GenerativeModel(keras.Model, abc.ABC):
         if mark.name not in self._compiled_endpoints:
             self._compiled_endpoints[mark.name] = mark.trace(self)
         return self._compiled_endpoints[mark.name]
+
+    def sample_parts(self, count: int, seed=0, *, part: int = 256, **condition) -> Iterator[np.ndarray]:
+        """Draws many samples in parts, so that memory does not grow with them and progress can be shown.
+
+        Arguments:
+            count: how many in all.
+            seed: an int, or two int32. The first part is `sample(part, seed)`; each further one has a seed made of
+                this one and the number of the part.
+            part: samples in a part; the last may have fewer.
+            condition: what the samples are conditional on, by name, for all of them.
+
+        Yields:
+            A part's samples.
+        """
+        first = make_seed(seed)
+        for index, start in enumerate(range(0, count, part)):
+            stop = min(start + part, count)
+            given = {name: value[start:stop] for name, value in condition.items()}
+            key = tf.random.fold_in(first, index, alg="philox") if index else first
+            yield self.sample(stop - start, key, **given).numpy()
 
     def call(self, *args, **kwargs):
         raise TypeError(f"{self.name} is not one function; it offers {', '.join(self.endpoints())}")

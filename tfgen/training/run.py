@@ -158,22 +158,30 @@ class Run:
             raise InputError(f"{self.path}: {data['name']} is not what it was: {now}, then {data['specs']}")
         return source
 
-    def sample(self, count: int = 64, seed: int = 0, labels=None):
+    def sample(self, count: int = 64, seed: int = 0, labels=None, *, verbose: int = 0):
         """Returns samples of the model, uint8 levels or float32 points, and their labels or None.
 
         Arguments:
             count: how many.
             seed: the same seed gives the same samples.
             labels: a class for each sample of a conditional model; one for all; or nothing for all classes in turn.
+            verbose: 1 shows progress.
 
         Raises:
             InputError: labels for a model that takes none, of another number, or out of range.
         """
+        import keras
+        import numpy as np
+
         from tfgen.training.building import spread_labels
 
         labels = spread_labels(self.model, count, labels)
         chosen = {} if labels is None else {"label": labels}
-        return self.model.sample(count, seed, **chosen).numpy(), labels
+        progress, parts = keras.utils.Progbar(count, verbose=verbose, unit_name="sample"), []
+        for part in self.model.sample_parts(count, seed, **chosen):
+            parts.append(part)
+            progress.add(len(part))
+        return np.concatenate(parts), labels
 
     def evaluate(self, split: str = "test", *, importance_samples: int = 0, verbose: int | str = 0) -> dict[str, float]:
         """Returns the model's figures on a split, and keeps them in the record.
