@@ -18,7 +18,7 @@ from tfgen.specs import Images, Labels, Points
 #: What makes a model small, by the words for size that constructors share. A model is built with those that it knows.
 SMALL = {
     "width": 6, "head_width": 6, "hidden": (6,), "latent_size": 3, "blocks": 1, "layers": 1, "depth": 2,
-    "map_features": 4, "mixtures": 2,
+    "map_features": 4, "mixtures": 2, "discriminator_steps": 2, "generator_steps": 2, "upscalings": 1,
 }  # fmt: skip
 
 #: The first that a constructor takes: of few levels and several channels, then what a paper may insist on.

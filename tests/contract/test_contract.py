@@ -146,7 +146,10 @@ def test_every_weight_is_moved_by_its_player_and_by_no_other(small):
             for path, gradient in gradients.items():
                 assert np.isfinite(gradient).all(), path
                 reached[path] += np.abs(gradient).sum()
-    assert not [path for path, amount in reached.items() if amount == 0.0]
+    # What real and generated examples have in common cancels out of a difference of their scores.
+    last = model.discriminator.trainable_variables[-1:] if hasattr(model, "discriminator") else []
+    constant = {variable.path for variable in last if variable.shape == (1,)}
+    assert not [path for path, amount in reached.items() if amount == 0.0 and path not in constant]
 
 
 @contextlib.contextmanager

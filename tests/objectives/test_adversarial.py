@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.objectives import discriminator_cross_entropy, non_saturating
+from tfgen.objectives import discriminator_cross_entropy, hinge, least_squares, minimax, non_saturating
 
 LOGITS = tf.constant([-30.0, -2.0, -0.1, 0.0, 0.7, 5.0, 30.0], tf.float64)
 
@@ -28,9 +28,9 @@ def test_the_discriminator_is_pulled_by_what_it_gets_wrong():
 
 
 def test_the_minimax_generator_has_gradient_minus_sigmoid_and_the_non_saturating_one_sigmoid_minus_one():
+    np.testing.assert_allclose(gradient(minimax), -sigmoid(LOGITS), rtol=1e-12)
     # The minimax generator maximises the discriminator's loss on fakes.
-    minimax = gradient(lambda logits: -discriminator_cross_entropy(LOGITS, logits)[1])
-    np.testing.assert_allclose(minimax, -sigmoid(LOGITS), rtol=1e-12)
+    assert minimax(LOGITS).numpy() == -discriminator_cross_entropy(LOGITS, LOGITS)[1].numpy()
     np.testing.assert_allclose(gradient(non_saturating), -sigmoid(-LOGITS), rtol=1e-12)
 
 
@@ -66,3 +66,15 @@ def test_certain_logits_keep_finite_losses_and_gradients():
     ):
         assert np.isfinite(loss(logits).numpy())
         assert np.isfinite(gradient(loss, logits)).all()
+
+
+def test_least_squares_pull_every_score_to_the_target():
+    np.testing.assert_allclose(gradient(lambda score: least_squares(score, 0.7)), LOGITS.numpy() - 0.7, rtol=1e-12)
+    assert least_squares(tf.constant([1.0, -2.0]), 0.5).numpy() == pytest.approx(0.5 * (0.25 + 6.25) / 2)
+
+
+def test_the_hinge_moves_only_scores_within_the_margin():
+    score = tf.constant([-3.0, -0.5, 0.5, 3.0], tf.float64)
+    np.testing.assert_array_equal(gradient(lambda score: hinge(score, 1.0), score), [-1.0, -1.0, -1.0, 0.0])
+    np.testing.assert_array_equal(gradient(lambda score: hinge(score, -1.0), score), [0.0, 1.0, 1.0, 1.0])
+    assert hinge(score, 1.0).numpy() == pytest.approx((4.0 + 1.5 + 0.5) / 4)

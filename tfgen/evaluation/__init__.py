@@ -1,5 +1,5 @@
 """Metrics: functions of samples, features or predicted labels, with no network inside."""
 
-from tfgen.evaluation.coverage import Coverage, label_coverage
+from tfgen.evaluation.coverage import Coverage, ModeCoverage, label_coverage, mode_coverage
 
-__all__ = ["Coverage", "label_coverage"]
+__all__ = ["Coverage", "ModeCoverage", "label_coverage", "mode_coverage"]

@@ -7,8 +7,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.endpoints import Count, Example, Latent, Seed, endpoint
-from tfgen.models.generative import GenerativeModel
+from tfgen.models.generative import GenerativeModel, ensure_network
 from tfgen.models.players import Batch, Player, Terms
+from tfgen.networks import dcgan_discriminator, dcgan_generator, mlp
+from tfgen.specs import Images, Points
 
 tfd = tfp.distributions
 
@@ -19,12 +21,54 @@ class AdversarialModel(GenerativeModel):
     A model gives `discriminator_terms` and `generator_terms`, or lists other players. Terms are written with `real`,
     `fake` and `score`; a move differentiates with respect to its player's weights only, so they need no
     `stop_gradient`.
+
+    Arguments:
+        example: pictures, or points.
+        latent_size: of the code.
+        width: features next to a picture (64 unless given), or of the two hidden layers for points (128).
+        generator: codes to what networks see of examples; DCGAN's, or a perceptron's for points, unless given.
+        discriminator: what networks see of examples to `scores` numbers; the same.
+        scores: how many numbers the discriminator gives.
+        normalize: whether the default discriminator of pictures has batch normalisation.
+
+    Raises:
+        InputError: a network of other shapes, or pictures whose sides DCGAN's networks cannot halve.
     """
 
-    generator: keras.Model
-    discriminator: keras.Model
-    #: Size of the code.
-    latent_size: int
+    #: Steps of the discriminator for one of the generator.
+    discriminator_steps = 1
+
+    def __init__(
+        self,
+        *,
+        example: Images | Points,
+        latent_size: int,
+        width: int | None = None,
+        generator: keras.Model | None = None,
+        discriminator: keras.Model | None = None,
+        scores: int = 1,
+        normalize: bool = True,
+        **kwargs,
+    ):
+        super().__init__(example=example, **kwargs)
+        self.latent_size, shape = latent_size, example.shape
+        common = {"dtype": self.dtype_policy}
+        if isinstance(example, Images):
+            width = width or 64
+            if generator is None:
+                generator = dcgan_generator(latent_size, shape, width=width, **common)
+            if discriminator is None:
+                discriminator = dcgan_discriminator(shape, width=width, outputs=scores, normalize=normalize, **common)
+        else:
+            hidden = (width or 128,) * 2
+            if generator is None:
+                generator = mlp((latent_size,), shape, hidden=hidden, activation="relu", name="generator", **common)
+            if discriminator is None:
+                common |= {"activation": "leaky_relu", "name": "discriminator"}
+                discriminator = mlp(shape, (scores,), hidden=hidden, **common)
+        self.generator, self.discriminator = generator, discriminator
+        ensure_network(self.entry.id, "generator", self.generator, (latent_size,), shape)
+        ensure_network(self.entry.id, "discriminator", self.discriminator, shape, (scores,))
 
     def latent_prior(self) -> tfd.Distribution:
         """Returns p(z), event shape `(latent_size,)`."""
@@ -41,7 +85,7 @@ class AdversarialModel(GenerativeModel):
     def players(self) -> list[Player]:
         return [
             Player("discriminator", [self.discriminator], self.discriminator_terms),
-            Player("generator", [self.generator], self.generator_terms),
+            Player("generator", [self.generator], self.generator_terms, every=self.discriminator_steps),
         ]
 
     # What terms are written with.

@@ -19,3 +19,29 @@ def non_saturating(fake) -> tf.Tensor:
     .. math:: -E_q[\log \sigma(l)] = E_q[softplus(-l)]
     """
     return tf.reduce_mean(tf.nn.softplus(-fake))
+
+
+def minimax(fake) -> tf.Tensor:
+    r"""Returns the generator's loss of the zero-sum game (Goodfellow et al. 2014, eq. 1).
+
+    .. math:: E_q[\log(1 - \sigma(l))] = -E_q[softplus(l)]
+    """
+    return -tf.reduce_mean(tf.nn.softplus(fake))
+
+
+def least_squares(score, target: float) -> tf.Tensor:
+    r"""Returns half of the mean squared distance to a target (Mao et al. 2017, eq. 2).
+
+    .. math:: \frac{1}{2} E[(l - t)^2]
+    """
+    return 0.5 * tf.reduce_mean(tf.square(score - target))
+
+
+def hinge(score, sign: float) -> tf.Tensor:
+    r"""Returns the mean hinge loss of scores that should be beyond a margin of 1 on the side of `sign`.
+
+    .. math:: E[\max(0, 1 - s l)]
+
+    Over free functions the sum of both sides is least at l = sign(p - q), where it is 2 (1 - TV(p, q)).
+    """
+    return tf.reduce_mean(tf.nn.relu(1.0 - sign * score))

@@ -6,9 +6,8 @@ import tensorflow_probability as tfp
 
 from tfgen.endpoints import Example, endpoint
 from tfgen.models.adversarial import AdversarialModel
-from tfgen.models.generative import ensure_network
 from tfgen.models.players import Batch, Terms
-from tfgen.networks import dcgan_discriminator, dcgan_generator, feature_maps, pooled_features
+from tfgen.networks import feature_maps, pooled_features
 from tfgen.objectives import discriminator_cross_entropy, non_saturating
 from tfgen.registry import register
 from tfgen.specs import Images
@@ -60,13 +59,8 @@ class DCGAN(AdversarialModel):
         discriminator: keras.Model | None = None,
         **kwargs,
     ):
-        super().__init__(example=example, **kwargs)
-        self.latent_size = latent_size
-        dtype = self.dtype_policy
-        self.generator = generator or dcgan_generator(latent_size, example.shape, width=width, dtype=dtype)
-        self.discriminator = discriminator or dcgan_discriminator(example.shape, width=width, dtype=dtype)
-        ensure_network("dcgan", "generator", self.generator, (latent_size,), example.shape)
-        ensure_network("dcgan", "discriminator", self.discriminator, example.shape, (1,))
+        networks = {"width": width, "generator": generator, "discriminator": discriminator}
+        super().__init__(example=example, latent_size=latent_size, **networks, **kwargs)
 
     def latent_prior(self):
         """Returns the uniform distribution over [-1, 1] in each coordinate."""
