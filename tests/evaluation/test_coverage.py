@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from tfgen.errors import InputError
 from tfgen.data.mixtures import ring
+from tfgen.errors import InputError
 from tfgen.evaluation import label_coverage, mode_coverage
 
 

@@ -17,11 +17,12 @@ class Mirror(AdversarialModel):
     """G(z) = z, with a Gaussian prior, or a uniform one."""
 
     def __init__(self, *, size=3, uniform=False, **kwargs):
-        super().__init__(example=Points(size), **kwargs)
-        self.latent_size, self.uniform = size, uniform
-        self.generator = keras.Sequential([keras.Input((size,)), keras.layers.Dense(size, use_bias=False)])
-        self.generator.set_weights([np.eye(size)])
-        self.discriminator = keras.Sequential([keras.Input((size,)), keras.layers.Dense(1)])
+        generator = keras.Sequential([keras.Input((size,)), keras.layers.Dense(size, use_bias=False)])
+        generator.set_weights([np.eye(size)])
+        discriminator = keras.Sequential([keras.Input((size,)), keras.layers.Dense(1)])
+        networks = {"generator": generator, "discriminator": discriminator}
+        super().__init__(example=Points(size), latent_size=size, **networks, **kwargs)
+        self.uniform = uniform
 
     def latent_prior(self):
         if self.uniform:

@@ -67,8 +67,8 @@ class AdversarialModel(GenerativeModel):
                 common |= {"activation": "leaky_relu", "name": "discriminator"}
                 discriminator = mlp(shape, (scores,), hidden=hidden, **common)
         self.generator, self.discriminator = generator, discriminator
-        ensure_network(self.entry.id, "generator", self.generator, (latent_size,), shape)
-        ensure_network(self.entry.id, "discriminator", self.discriminator, shape, (scores,))
+        ensure_network(type(self).__name__, "generator", self.generator, (latent_size,), shape)
+        ensure_network(type(self).__name__, "discriminator", self.discriminator, shape, (scores,))
 
     def latent_prior(self) -> tfd.Distribution:
         """Returns p(z), event shape `(latent_size,)`."""
