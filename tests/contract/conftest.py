@@ -19,6 +19,7 @@ from tfgen.specs import Images, Labels, Points
 SMALL = {
     "width": 6, "head_width": 6, "hidden": (6,), "latent_size": 3, "blocks": 1, "layers": 1, "depth": 2,
     "map_features": 4, "mixtures": 2, "discriminator_steps": 2, "generator_steps": 2, "upscalings": 1,
+    "resolutions": 2,
 }  # fmt: skip
 
 #: The first that a constructor takes: of few levels and several channels, then what a paper may insist on.

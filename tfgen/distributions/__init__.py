@@ -8,11 +8,13 @@ from tfgen.distributions.likelihoods import (
     Likelihood,
     default_likelihood,
 )
+from tfgen.distributions.logistic_mixture import DiscretizedLogisticMixture
 
 __all__ = [
     "BernoulliLikelihood",
     "DiscretizedLogistic",
     "DiscretizedLogisticLikelihood",
+    "DiscretizedLogisticMixture",
     "GaussianLikelihood",
     "Likelihood",
     "default_likelihood",

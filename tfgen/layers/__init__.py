@@ -2,16 +2,21 @@
 
 from tfgen.layers.diagonal_lstm import DiagonalBiLSTM
 from tfgen.layers.gated_conv import GatedConv2D
+from tfgen.layers.gated_resnet import GatedResnet
 from tfgen.layers.masked_conv import MaskedConv2D
 from tfgen.layers.masked_dense import MaskedDense
 from tfgen.layers.row_lstm import RowLSTM
 from tfgen.layers.running_hidden import RunningHidden
+from tfgen.layers.shifted_conv import ShiftedConv2D, ShiftedConv2DTranspose
 
 __all__ = [
     "DiagonalBiLSTM",
     "GatedConv2D",
+    "GatedResnet",
     "MaskedConv2D",
     "MaskedDense",
     "RowLSTM",
     "RunningHidden",
+    "ShiftedConv2D",
+    "ShiftedConv2DTranspose",
 ]
