@@ -2,6 +2,7 @@
 
 from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.autoregressive import AutoregressiveModel
+from tfgen.models.exact import ExactLikelihoodModel
 from tfgen.models.generative import GenerativeModel
 from tfgen.models.latent import LatentVariableModel
 from tfgen.models.players import Batch, Player, Terms
@@ -10,6 +11,7 @@ __all__ = [
     "AdversarialModel",
     "AutoregressiveModel",
     "Batch",
+    "ExactLikelihoodModel",
     "GenerativeModel",
     "LatentVariableModel",
     "Player",
