@@ -198,6 +198,16 @@ def test_sample_writes_a_picture_or_an_array(tfgen, run, tmp_path):
         np.testing.assert_array_equal(arrays["image"], run.sample(6, seed=1)[0])
 
 
+def test_complete_writes_a_picture_or_says_that_the_model_cannot(tfgen, run, tmp_path):
+    code, _, err = tfgen("complete", run.path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "vae does not complete pictures" in err
+    line = ["--set", "width=2", "--set", "blocks=1", "--set", "head_width=4", "--epochs", "1", "--batch-size", "400"]
+    assert tfgen("train", "pixel_cnn", *line, "--out", tmp_path / "run", "--quiet")[0] == 0
+    assert tfgen("complete", tmp_path / "run", "--count", "2")[:2] == (0, f"{tmp_path}/run/completions_0.png\n")
+    assert Image.open(tmp_path / "run" / "completions_0.png").size == (6 * 70 + 6, 2 * 70 + 6)
+
+
 def test_evaluate_prints_figures_with_their_errors(tfgen, run):
     code, out, _ = tfgen("evaluate", run.path, "--importance-samples", "4")
     assert code == 0

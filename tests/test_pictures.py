@@ -35,6 +35,27 @@ def test_examples_of_few_levels_use_all_of_the_greys():
     assert {0, 128, 255} <= set(picture.ravel().tolist())
 
 
+def test_completions_are_rows_of_what_was_what_was_known_and_what_was_made_of_it():
+    original = np.full((2, 2, 2, 1), 4, np.uint8)
+    completed = np.stack([np.full_like(original, 1), np.full_like(original, 2)])
+    entropy = np.zeros((2, 2, 2))
+    entropy[1, 1, 1] = 0.3
+    known = np.array([True, False])
+    picture = pictures.completions(Images((2, 2, 1), 5), original, known, completed, entropy)
+    # 64 and 6 between: the middle of each pixel of each of 2 x 5 pictures.
+    at = np.array([6 + 70 * index + offset for index in range(5) for offset in (16, 48)])
+    shown = np.asarray(picture)[..., 0][np.ix_(at[:4], at)].reshape(2, 2, 5, 2).transpose(0, 2, 1, 3)
+    for row in range(2):
+        assert (shown[row, 0] == 255).all()
+        assert shown[row, 1].tolist() == [[255, 255], [128, 128]]
+        assert (shown[row, 2] == 64).all()
+        assert (shown[row, 3] == 128).all()
+    assert shown[0, 4].tolist() == [[0, 0], [0, 0]]
+    assert shown[1, 4].tolist() == [[0, 0], [0, 255]]
+    without = pictures.completions(Images((2, 2, 1), 5), original, known, completed)
+    assert without.size == (picture.width - 70, picture.height)
+
+
 def test_points_are_dots_where_they_are():
     picture = np.asarray(pictures.scatter(np.array([[0.5, 0.9], [-0.9, -0.5]]), side=200)).astype(int)
     blue = (picture[..., 2] - picture[..., 0]) > 100

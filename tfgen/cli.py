@@ -197,6 +197,35 @@ def sample(
 
 
 @app.command()
+def complete(
+    path: RunPath,
+    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 8,
+    completions: Annotated[int, typer.Option(min=1, help="Of each picture.")] = 3,
+    known: Annotated[float, typer.Option(help="Share of the rows that is known, from the top.")] = 0.5,
+    split: Annotated[str, typer.Option(help="Split that the pictures come from.")] = "test",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same completions.")] = 0,
+    out: Annotated[pathlib.Path | None, typer.Option(help="File .png.  [RUN/completions_SEED.png]")] = None,
+    force: Force = False,
+) -> None:
+    """Draw the lower part of pictures given the upper; the last column shows how unsure the model is of each pixel."""
+    from tfgen.training import Run
+
+    run = Run.open(path)
+    file = out or run.path / f"completions_{seed}.png"
+    if file.suffix != ".png":
+        raise InputError(f"--out {file}: expected a name that ends in .png")
+    if out and file.exists() and not force:
+        raise InputError(f"{file}: exists already; --force overwrites it")
+    _start()
+    from tfgen import pictures
+
+    made = run.complete(count, completions=completions, known=known, split=split, seed=seed)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pictures.save(pictures.completions(run.example, **made), file)
+    typer.echo(str(file))
+
+
+@app.command()
 def evaluate(
     path: RunPath,
     split: Annotated[str, typer.Option(help="Split of the data.")] = "test",

@@ -62,6 +62,25 @@ def grid(images, *, columns: int | None = None, side: int = 64, gap: int = 6) ->
     return Image.fromarray(canvas[..., 0] if channels == 1 else canvas).convert("RGB")
 
 
+def completions(spec, original, known, completed, entropy=None) -> Image.Image:
+    """Returns a row for each picture: the original, what was known of it, its completions, and where it is unsure.
+
+    Arguments:
+        spec: what an example is.
+        original: uint8 levels `(count, height, width, channels)`.
+        known: which rows were, bool `(height,)`; the others are shown grey.
+        completed: uint8 levels `(completions, count, height, width, channels)`.
+        entropy: nats of each pixel, `(count, height, width)`, black at 0 and white at the largest.
+    """
+    columns = [spec.to_picture(x) for x in (original, *completed)]
+    occluded = np.where(known[:, None, None], columns[0], np.uint8(128))
+    columns.insert(1, occluded)
+    if entropy is not None:
+        shown = np.round(255.0 * entropy / max(entropy.max(), 1e-9)).astype(np.uint8)
+        columns.append(np.broadcast_to(shown[..., None], columns[0].shape))
+    return grid(np.stack(columns, 1).reshape(-1, *spec.shape), columns=len(columns))
+
+
 def scatter(points, *, side: int = 400) -> Image.Image:
     """Returns points of the plane as dots; of one coordinate a histogram, of more the first two.
 

@@ -115,6 +115,14 @@ def test_samples_pass_a_chi_square_test_against_the_probabilities(channels, leve
     assert scipy.stats.chisquare(observed, expected * count / expected.sum()).pvalue > 1e-3
 
 
+def test_a_grey_pixels_entropy_is_that_of_its_probabilities():
+    mixture = random_mixture(1, 17, batch=(3, 4))
+    p = mixture.prob(all_pixels(1, 17)[:, None, None]).numpy()
+    np.testing.assert_allclose(mixture.entropy(), -np.sum(p * np.log(p), 0), rtol=1e-10)
+    with pytest.raises(NotImplementedError, match="coupled channels"):
+        random_mixture(3, 4).entropy()
+
+
 def test_one_component_draws_all_channels():
     # Two points far from each other: channels that chose for themselves would mix them.
     loc = tf.constant([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])

@@ -178,6 +178,26 @@ def test_progress_is_shown_while_many_samples_are_drawn(whole, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_run_completes_pictures_of_its_data(whole):
+    run = whole("pixel_cnn")
+    made = run.complete(3, completions=2, known=0.25, seed=1)
+    x = run.source().arrays("test")["image"][:3]
+    np.testing.assert_array_equal(made["original"], x)
+    np.testing.assert_array_equal(made["known"], [True, True] + [False] * 6)
+    assert made["completed"].shape == (2, 3, 8, 8, 1)
+    for completed in made["completed"]:
+        np.testing.assert_array_equal(completed[:, :2], x[:, :2])
+    assert not np.array_equal(*made["completed"])
+    # Of 17 levels: the teacher-forced conditionals' own entropies.
+    logits = run.model.conditionals(x)[..., 0, :].numpy()
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    np.testing.assert_allclose(made["entropy"], -(p * np.log(p)).sum(-1), rtol=1e-4)
+    with pytest.raises(InputError, match="vae does not complete pictures"):
+        whole("vae").complete()
+    with pytest.raises(InputError, match="0.99 is 8 of 8 rows"):
+        run.complete(known=0.99)
+
+
 def test_a_run_that_is_opened_samples_and_measures_as_the_one_that_trained(whole):
     run = whole("vae")
     other = Run.open(run.path)

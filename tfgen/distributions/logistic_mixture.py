@@ -113,6 +113,13 @@ class DiscretizedLogisticMixture(tfd.Distribution):
             log_prob += discretized_logistic_log_prob(x[c], mean, log_scale[c], self.levels)
         return tf.reduce_logsumexp(log_prob, -1)
 
+    def _entropy(self):
+        if self.channels != 1:
+            raise NotImplementedError("the entropy of coupled channels has no closed form")
+        shape = [self.levels, *[1] * self.batch_shape.rank, 1]
+        log_prob = self.log_prob(tf.reshape(tf.range(self.levels, dtype=self.dtype), shape))
+        return -tf.reduce_sum(tf.exp(log_prob) * log_prob, 0)
+
     def draw(self, component, uniforms) -> tf.Tensor:
         """Transforms uniforms into levels, channel by channel, by the logistic's inverse distribution function.
 

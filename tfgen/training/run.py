@@ -183,6 +183,47 @@ class Run:
             progress.add(len(part))
         return np.concatenate(parts), labels
 
+    def complete(
+        self, count: int = 8, *, completions: int = 3, known: float = 0.5, split: str = "test", seed: int = 0
+    ) -> dict:
+        """Returns what the model makes of the lower part of pictures, given the upper.
+
+        Arguments:
+            count: how many pictures.
+            completions: of each picture.
+            known: share of the rows that is kept, in (0, 1).
+            split: of the data that the pictures come from.
+            seed: the same seed gives the same completions.
+
+        Returns:
+            `original`, uint8 levels; `known`, bool `(height,)`; `completed`, `(completions, count, ...)`; and
+            `entropy`, nats `(count, height, width)` of each pixel of the original given those before it, or None where
+            it has no closed form.
+
+        Raises:
+            InputError: the model completes nothing, or the share leaves nothing known or nothing to draw.
+        """
+        import numpy as np
+
+        model = self.model
+        if "complete" not in model.endpoints():
+            raise InputError(f"{self.path}: {self.record['model']['id']} does not complete pictures")
+        height = self.example.shape[0]
+        rows = round(known * height)
+        if not 0 < rows < height:
+            raise InputError(f"known: {known} is {rows} of {height} rows; some have to be known, and some not")
+        batches = self.source().dataset(split, count, shuffle=False, keys=tuple(model.specs))
+        batch = next(batches.as_numpy_iterator())
+        x = batch.pop("image")
+        kept = np.arange(height) < rows
+        mask = np.broadcast_to(kept[:, None], x.shape[:3]).astype(np.float32)
+        try:
+            entropy = model.pixel_entropy(x, **batch).numpy()
+        except NotImplementedError:
+            entropy = None
+        completed = [model.complete(x, mask, (seed, index), **batch).numpy() for index in range(completions)]
+        return {"original": x, "known": kept, "completed": np.stack(completed), "entropy": entropy}
+
     def evaluate(self, split: str = "test", *, importance_samples: int = 0, verbose: int | str = 0) -> dict[str, float]:
         """Returns the model's figures on a split, and keeps them in the record.
 
