@@ -24,10 +24,15 @@ import tfgen
 ARGUMENTS = {
     "pixel_cnn": {"width": 32, "blocks": 7},
     "gated_pixel_cnn": {"width": 32, "depth": 7},
-    "pixel_cnn_pp": {"width": 32, "resnets": 2, "mixtures": 5},
-    "pixel_rnn_row": {"width": 16, "blocks": 3},
-    "pixel_rnn_diagonal": {"width": 16, "blocks": 3},
+    "pixel_cnn_pp": {"width": 32, "blocks": 2, "mixtures": 5, "dropout": 0.0},
+    "pixel_rnn_row": {"width": 16, "layers": 3},
+    "pixel_rnn_diagonal": {"width": 16, "layers": 3},
+    "pixel_rnn_multiscale": {"width": 16, "layers": 3},
+    "nade": {"hidden": 500},
+    "made": {"hidden": (500,)},
 }
+# Of binary pictures only; naive sampling of a vector makes a pass per pixel too.
+FLAT = ("nade", "made")
 NAIVE_DRAWS = 8
 
 
@@ -53,7 +58,7 @@ def fitting(id: str, shape: tuple[int, int, int]) -> dict:
     sizes = {
         name: -(-value // channels) * channels if name == "width" else value for name, value in ARGUMENTS[id].items()
     }
-    if id in ("pixel_cnn", "gated_pixel_cnn", "pixel_rnn_row", "pixel_rnn_diagonal"):
+    if id not in ("pixel_cnn_pp", *FLAT):
         sizes["head_width"] = -(-32 // channels) * channels
     return sizes
 
@@ -117,6 +122,8 @@ def main() -> None:
     for shape in options.sizes:
         for batch in options.batches:
             for id in options.models:
+                if id in FLAT and shape[2] == 3:
+                    continue
                 print(measure(id, shape, batch, options.repeats), flush=True)
             if options.tfp:
                 print(measure_tfp(shape, batch, options.repeats), flush=True)
