@@ -53,13 +53,10 @@ def parse_size(text: str) -> tuple[int, int, int]:
 
 
 def fitting(id: str, shape: tuple[int, int, int]) -> dict:
-    """Returns the model's arguments, with widths that split into the colours."""
-    channels = shape[2]
-    sizes = {
-        name: -(-value // channels) * channels if name == "width" else value for name, value in ARGUMENTS[id].items()
-    }
+    """Returns the model's arguments: where features belong to the colours, as many for each as a grey picture has."""
+    sizes = dict(ARGUMENTS[id])
     if id not in ("pixel_cnn_pp", *FLAT):
-        sizes["head_width"] = -(-32 // channels) * channels
+        sizes |= {"width": shape[2] * sizes["width"], "head_width": shape[2] * 32}
     return sizes
 
 

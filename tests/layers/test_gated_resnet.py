@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen.layers import GatedResnet
-from tfgen.layers.gated_resnet import RowCache
+from tfgen.layers.gated_resnet import RowCache, both_signs, both_signs_of_cells
 
 
 def built(centred, *, filters=3, auxiliary=0, label_count=0, seed=0):
@@ -129,3 +129,12 @@ def test_the_first_batch_scales_both_convolutions():
     y = layer.conv_out(tf.constant(elu_of_both(c.numpy()))).numpy()
     np.testing.assert_allclose(y.mean((0, 1, 2)), 0.0, atol=1e-12)
     np.testing.assert_allclose(y.std((0, 1, 2)), 0.1, rtol=1e-5)
+
+
+def test_a_cell_has_the_same_nonlinearity_as_a_picture():
+    x = tf.constant(np.linspace(-40.0, 40.0, 2001)[:, None])
+    np.testing.assert_allclose(both_signs_of_cells(x), both_signs(x), atol=1e-15)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = both_signs_of_cells(x)
+    assert np.isfinite(tape.gradient(y, x)).all()

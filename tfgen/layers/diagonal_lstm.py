@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfgen.errors import InputError
 from tfgen.layers.lstm import lstm, lstm_lines
-from tfgen.layers.masked_conv import MaskedConv2D, PixelState
+from tfgen.layers.masked_conv import MaskedConv2D
 
 
 def skew(x) -> tf.Tensor:
@@ -105,12 +105,10 @@ class DiagonalBiLSTM(keras.layers.Layer):
     def init_cache(self, batch, width: int) -> dict:
         """Returns the cache above the first row, with the weights laid out for steps."""
         kernel = tf.cast(self.state_to_state.value, self.compute_dtype)
-        left = self.left.init_cache(batch, width)
-        # One matrix for all that is of the row: the state to the left, then the pixel itself.
-        left["weights"] = tf.concat([kernel[0, : self.units], left["weights"]], 0)
         zeros = tf.zeros((width, batch, self.units), self.compute_dtype)
         return {
-            "left": left,
+            "left": self.left.init_cache(batch, width),
+            "from_left": kernel[0, : self.units],
             "from_above": kernel[:, self.units :],
             "from_right": kernel[1, : self.units],
             "right_kernel": tf.cast(self.right.kernel.value, self.compute_dtype),
@@ -125,12 +123,13 @@ class DiagonalBiLSTM(keras.layers.Layer):
         row, _ = self.left.begin_row(cache["left"])
         above = tf.tensordot(cache["hidden_left"], cache["from_above"][0], 1) + row["bias"]
         start = (cache["start"], cache["start"])
-        return {"row": row, "above": above, "right": cache["hidden_right"]}, start
+        return {"row": row, "above": above, "right": cache["hidden_right"], "from_left": cache["from_left"]}, start
 
     def begin_pixel(self, x, row: dict, carry: tuple) -> dict:
         """Returns the state of the pixel in column `x`: what its neighbours contribute, and nothing of its own yet."""
         hidden, memory = carry
-        gates = PixelState(row["row"]["weights"], row["above"][x], (hidden,))
+        before = row["above"][x] + tf.matmul(hidden, row["from_left"])
+        gates = self.left.begin_pixel(x, row["row"], (), before)
         return {"gates": gates, "memory": memory, "right": row["right"][x], "finished": ()}
 
     def step(self, group: int, inputs, state: dict) -> tuple[tf.Tensor, dict]:
@@ -144,7 +143,7 @@ class DiagonalBiLSTM(keras.layers.Layer):
     def end_pixel(self, last, state: dict) -> tuple[tuple, list[tf.Tensor]]:
         """Returns the carry to the next pixel; the hidden state for the row below, and what the pixel's inputs were."""
         hidden, memory = (tf.concat(parts, -1) for parts in zip(*state["finished"], strict=True))
-        return (hidden, memory), [hidden, tf.concat(state["gates"].known[1:], -1)]
+        return (hidden, memory), [hidden, tf.concat(state["gates"].known, -1)]
 
     def end_row(self, carry: tuple, emitted: list[tf.Tensor], cache: dict) -> dict:
         """Returns the cache with the finished row's states, the right-to-left LSTM's computed now.

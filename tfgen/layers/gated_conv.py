@@ -146,7 +146,7 @@ class GatedConv2D(keras.layers.Layer):
 
     def begin_pixel(self, x, row: dict, carry: tuple) -> tuple[PixelState, PixelState]:
         """Returns the state of the pixel in column `x`."""
-        state = self.horizontal.begin_pixel(x, row["row"], carry)._replace(before=row["before"][x])
+        state = self.horizontal.begin_pixel(x, row["row"], carry, row["before"][x])
         return state, self.out.begin_pixel(x, row["out"], ())
 
     def step(self, group: int, h, state: tuple) -> tuple[tf.Tensor, tuple]:

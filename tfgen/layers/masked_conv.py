@@ -12,14 +12,18 @@ class PixelState(NamedTuple):
     """One layer at one pixel.
 
     Arguments:
-        weights: of the pixels to the left and the pixel itself, `((reach + 1) * channels, filters)`.
-        before: bias and what the rows above contribute, `(batch, filters)`.
-        known: inputs that the weights apply to and that are known, each `(batch, ...)`.
+        weights: for each step what is multiplied with the inputs that have become known: at the first those of the
+            pixels to the left and, under mask B, of the first colour. Each `(inputs, filters that see them)`.
+        sums: of the outputs that are not finished yet: bias, rows above and known inputs; `(batch, filters)`, and
+            less with each finished group.
+        left: inputs of the pixels to the left, as far as it sees, each `(batch, channels)`.
+        known: inputs of the pixel that are known, each `(batch, channels // groups)`.
     """
 
-    weights: tf.Tensor
-    before: tf.Tensor
-    known: tuple[tf.Tensor, ...]
+    weights: tuple[tf.Tensor, ...]
+    sums: tf.Tensor
+    left: tuple[tf.Tensor, ...]
+    known: tuple[tf.Tensor, ...] = ()
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -100,11 +104,28 @@ class MaskedConv2D(keras.layers.Layer):
     def init_cache(self, batch, width: int) -> dict:
         """Returns the cache above the first row, with the weights laid out for steps."""
         kernel, bias = (tf.cast(weight.value, self.compute_dtype) for weight in (self.kernel, self.bias))
-        # The last row up to the centre, as one matrix: the pixels to the left, then the pixel itself.
-        weights = tf.reshape(kernel[-1, : self.reach + 1], (-1, self.filters))
-        rows = tf.zeros((batch, self.rows, width, kernel.shape[2]), self.compute_dtype)
-        left = (tf.zeros((batch, kernel.shape[2]), self.compute_dtype),) * self.reach
-        return {"weights": weights, "bias": bias, "kernel": kernel[:-1], "rows": rows, "left": left}
+        channels = kernel.shape[2]
+        rows = tf.zeros((batch, self.rows, width, channels), self.compute_dtype)
+        left = (tf.zeros((batch, channels), self.compute_dtype),) * self.reach
+        return {
+            "weights": self._step_weights(kernel[-1]),
+            "bias": bias,
+            "kernel": kernel[:-1],
+            "rows": rows,
+            "left": left,
+        }
+
+    def _step_weights(self, row) -> tuple[tf.Tensor, ...]:
+        """Returns `PixelState.weights` from the last row of the kernel: matrices of their own, as a loop wants them."""
+        centre = row[self.reach]
+        inputs, outputs = centre.shape[0] // self.groups, self.filters // self.groups
+        first = 1 if self.mask == "A" else 0
+        own = [
+            centre[group * inputs : (group + 1) * inputs, (group + first) * outputs :]
+            for group in range(self.groups - first)
+        ]
+        left = tf.reshape(row[: self.reach], (-1, self.filters))
+        return (left, *own) if self.mask == "A" else (tf.concat([left, own[0]], 0), *own[1:])
 
     def begin_row(self, cache: dict) -> tuple[dict, tuple]:
         """Returns what a row takes from the finished rows, and its first carry: zeros to the left of the border."""
@@ -115,9 +136,18 @@ class MaskedConv2D(keras.layers.Layer):
         above = tf.nn.conv2d(rows, cache["kernel"], 1, "VALID")[:, 0] + cache["bias"]
         return row | {"above": tf.transpose(above, (1, 0, 2))}, cache["left"]
 
-    def begin_pixel(self, x, row: dict, carry: tuple) -> PixelState:
-        """Returns the state of the pixel in column `x`: what its neighbours contribute, and nothing of its own yet."""
-        return PixelState(row["weights"], row["above"][x] if self.rows else row["bias"], carry)
+    def begin_pixel(self, x, row: dict, carry: tuple, before=None) -> PixelState:
+        """Returns the state of the pixel in column `x`: what its neighbours contribute, and nothing of its own yet.
+
+        Arguments:
+            x: the column.
+            row: from `begin_row`.
+            carry: from the pixel to the left.
+            before: what else contributes, in place of bias and rows above, `(batch, filters)`.
+        """
+        if before is None:
+            before = row["above"][x] if self.rows else row["bias"]
+        return PixelState(row["weights"], before, carry)
 
     def step(self, group: int, inputs, state: PixelState) -> tuple[tf.Tensor, PixelState]:
         """Computes one group of the pixel's outputs.
@@ -131,15 +161,14 @@ class MaskedConv2D(keras.layers.Layer):
         Returns:
             `(batch, filters // groups)`, and the state that knows the inputs.
         """
-        if inputs is not None:
-            state = state._replace(known=(*state.known, tf.cast(inputs, self.compute_dtype)))
+        sums, new = state.sums, () if inputs is None else (tf.cast(inputs, self.compute_dtype),)
+        known = (*state.known, *new)
+        if group == 0:
+            new = (*state.left, *new)
+        if new:
+            sums = sums + tf.matmul(tf.concat(new, -1), state.weights[group])  # the bias may be a variable
         size = self.filters // self.groups
-        columns = slice(group * size, (group + 1) * size)
-        outputs = state.before[..., columns]
-        if state.known:
-            known = tf.concat(state.known, -1)
-            outputs += tf.matmul(known, state.weights[: known.shape[-1], columns])
-        return outputs, state
+        return sums[..., :size], state._replace(sums=sums[..., size:], known=known)
 
     def end_pixel(self, last, state: PixelState) -> tuple[tuple, list[tf.Tensor]]:
         """Returns the carry to the next pixel, and the inputs of this one for the rows below.
@@ -150,9 +179,8 @@ class MaskedConv2D(keras.layers.Layer):
         """
         if not self.reach:
             return (), []
-        own = state.known[self.reach :]
-        inputs = tf.concat(own if last is None else (*own, tf.cast(last, self.compute_dtype)), -1)
-        return (*state.known[1 : self.reach], inputs), [inputs] if self.rows else []
+        inputs = tf.concat(state.known if last is None else (*state.known, tf.cast(last, self.compute_dtype)), -1)
+        return (*state.left[1:], inputs), [inputs] if self.rows else []
 
     def end_row(self, carry: tuple, inputs: list[tf.Tensor], cache: dict) -> dict:
         """Returns the cache with the finished row's inputs, `(width, batch, channels)`, nearest."""

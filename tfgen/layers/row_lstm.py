@@ -108,8 +108,7 @@ class RowLSTM(keras.layers.Layer):
 
     def begin_pixel(self, x, row: dict, carry: tuple) -> tuple[PixelState, tf.Tensor, tuple]:
         """Returns the state of the pixel in column `x`: what its neighbours contribute, and nothing of its own yet."""
-        gates = self.input_to_state.begin_pixel(x, row["row"], carry)
-        return gates._replace(before=row["above"][x]), row["memory"][x], ()
+        return self.input_to_state.begin_pixel(x, row["row"], carry, row["above"][x]), row["memory"][x], ()
 
     def step(self, group: int, inputs, state: tuple) -> tuple[tf.Tensor, tuple]:
         """Computes one colour: `(batch, channels // groups)` to `(batch, units // groups)`."""

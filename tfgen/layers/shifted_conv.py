@@ -116,12 +116,14 @@ class ShiftedConv2D(WeightNormalized):
         Returns:
             `(width / stride, batch, filters)`, the bias included.
         """
-        width = self.kernel_size[1]
-        padded = [tf.pad(row, [self.padding, [0, 0], [0, 0]]) for row in rows]
-        columns = rows[0].shape[0]
-        seen = [row[tap : tap + columns : self.stride] for row in padded for tap in range(width)]
-        matrix = weights.matrix(*((row, tap) for row in range(len(rows)) for tap in range(width)))
-        return times(tf.concat(seen, -1), matrix) + weights.bias
+        width, columns = self.kernel_size[1], rows[0].shape[0]
+        sums = weights.bias  # perhaps a variable, which has no sum in place
+        for kernel, row in zip(tf.unstack(weights.kernel)[: len(rows)], rows, strict=True):
+            # One product for all columns of the field, moved afterwards: that copies less than moved inputs would.
+            products = times(tf.pad(row, [self.padding, [0, 0], [0, 0]]), tf.concat(tf.unstack(kernel), -1))
+            for tap, product in enumerate(tf.split(products, width, -1)):
+                sums = sums + product[tap : tap + columns : self.stride]
+        return sums
 
     def get_config(self):
         return {**super().get_config(), "stride": self.stride}

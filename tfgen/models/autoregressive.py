@@ -10,6 +10,9 @@ from tfgen.models.exact import ExactLikelihoodModel
 # Nested tensors that a `tf.while_loop` can carry.
 Nest = Any
 
+# Levels of a categorical distribution that are summed at once when one is drawn.
+_BLOCK = 16
+
 
 class AutoregressiveModel(ExactLikelihoodModel):
     r"""Exact likelihood by the chain rule, in raster order (rows, columns, then channels).
@@ -151,8 +154,25 @@ def inverse_cdf(logits, uniform) -> tf.Tensor:
     Returns:
         int32 `(batch,)`: the first level whose cumulative probability exceeds the uniform.
     """
-    # Against the total instead of 1, so that rounding can not walk past the last level.
     weights = tf.exp(logits - tf.reduce_max(logits, -1, keepdims=True))
-    cumulative = tf.cumsum(weights, -1)
-    threshold = tf.cast(uniform, logits.dtype)[:, None] * cumulative[:, -1:]
-    return tf.minimum(tf.reduce_sum(tf.cast(cumulative <= threshold, tf.int32), -1), logits.shape[-1] - 1)
+    uniform = tf.cast(uniform, logits.dtype)[:, None]
+    levels = logits.shape[-1]
+    if levels <= _BLOCK:
+        return _first_beyond(weights, uniform * tf.reduce_sum(weights, -1, keepdims=True))
+    # First the block of levels, then the level in it: the time of a cumulative sum grows faster than its length.
+    blocks = -(-levels // _BLOCK)
+    weights = tf.reshape(tf.pad(weights, [[0, 0], [0, blocks * _BLOCK - levels]]), (-1, blocks, _BLOCK))
+    masses = tf.reduce_sum(weights, -1)
+    # Against the total instead of 1, so that rounding can not walk past the last level.
+    threshold = uniform * tf.reduce_sum(masses, -1, keepdims=True)
+    block = _first_beyond(masses, threshold)[:, None]
+    index = tf.range(blocks)
+    before = tf.reduce_sum(tf.where(index < block, masses, 0.0), -1, keepdims=True)
+    chosen = tf.reduce_sum(tf.where((index == block)[..., None], weights, 0.0), 1)
+    return tf.minimum(block[:, 0] * _BLOCK + _first_beyond(chosen, threshold - before), levels - 1)
+
+
+def _first_beyond(masses, threshold) -> tf.Tensor:
+    """Returns the first index whose cumulative mass exceeds the threshold, `(batch,)`, or the last one."""
+    passed = tf.cumsum(masses, -1) <= threshold
+    return tf.minimum(tf.reduce_sum(tf.cast(passed, tf.int32), -1), masses.shape[-1] - 1)

@@ -13,8 +13,8 @@ from tfgen.specs import Maps
 
 tfd = tfp.distributions
 
-# Chunks of a batch that are sampled at the same time, and pictures in the largest of them.
-_LANES, _CHUNK = 2, 64
+# Pictures that are sampled at a time: enough to keep the cores busy, and few enough for the memory.
+_CHUNK = 64
 
 # Pixels from which on XLA's compilation (seconds, once per size of chunk) pays: it halves the time of a step or better.
 _COMPILED_FROM = 400
@@ -199,16 +199,13 @@ class ExactLikelihoodModel(GenerativeModel):
         """
 
     def _fill_chunks(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Runs `_fill` on chunks of the batch: some at a time, for the cores, and none too large, for the memory.
-
-        A step is too small to keep more than one core busy, so the chunks are the parallelism.
-        """
+        """Runs `_fill` on one chunk of the batch after the other, all of about the same size."""
         fill = self._fill
         if self.example.shape[0] * self.example.shape[1] >= _COMPILED_FROM:
             fill = tf.function(self._fill, jit_compile=True, autograph=False)
         count = tf.shape(inputs["noise"])[0]
-        size = tf.clip_by_value(-(-count // _LANES), 1, _CHUNK)
-        chunks = -(-count // size)
+        chunks = tf.maximum(-(-count // _CHUNK), 1)
+        size = -(-count // chunks)
 
         def split(tensor):
             padding = [[0, chunks * size - count]] + [[0, 0]] * (tensor.shape.rank - 1)
@@ -217,7 +214,7 @@ class ExactLikelihoodModel(GenerativeModel):
         images = tf.map_fn(
             lambda chunk: fill(**chunk),
             {name: split(tensor) for name, tensor in inputs.items()},
-            parallel_iterations=_LANES,
+            parallel_iterations=1,
             fn_output_signature=tf.TensorSpec((None, *self.example.shape), tf.uint8),
         )
         return tf.reshape(images, (-1, *self.example.shape))[:count]
