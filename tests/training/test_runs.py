@@ -18,6 +18,8 @@ SMALL = {
     "pixel_cnn": {"width": 2, "blocks": 1, "head_width": 4},
     "dcgan": {"width": 4, "latent_size": 4},
 }
+# The default handler, or none where the tests run in the background.
+AT_FIRST = signal.getsignal(signal.SIGINT)
 OPTIONS = {"epochs": 3, "batch_size": 400, "samples": 4, "verbose": 0, "seed": 5}
 
 
@@ -165,7 +167,7 @@ def test_another_seed_gives_another_run(whole, tmp_path):
 
 def test_ctrl_c_works_again_after_a_training(whole):
     whole("dcgan")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is AT_FIRST
 
 
 def test_progress_is_shown_while_many_samples_are_drawn(whole, capsys):
@@ -270,7 +272,7 @@ def test_points_get_a_scatter_plot(tmp_path):
         ("dcgan", {"conditional": True}, "dcgan takes no labels"),
         ("dcgan", {"data": "digit"}, "digits"),
         ("dcgan", {"arguments": {"width": -3}}, "dcgan: cannot be built so"),
-        ("dcgan", {"arguments": {"generator": 3}}, "dcgan: the generator does not take inputs"),
+        ("dcgan", {"arguments": {"generator": 3}}, "DCGAN: the generator does not take inputs"),
         ("dcgan", {"epochs": 0}, "epochs: 0, expected"),
         ("dcgan", {"batch_size": 2.0}, "batch_size: 2.0"),
         ("dcgan", {"learning_rate": -1.0}, "learning_rate: -1.0"),
