@@ -72,3 +72,24 @@ def naive_sample(model, noise, known=None, mask=None, **condition) -> np.ndarray
         if known is not None:
             image[:, y, x, part] = np.where(mask[:, y, x, None], known[:, y, x, part], image[:, y, x, part])
     return image
+
+
+def assert_samples_are_the_naive_ones(model, **condition) -> None:
+    """Asserts that three pictures are drawn token by token as with whole forward passes, and use all levels."""
+    noise = np.random.default_rng(1).random((3, *model.noise_shape))
+    cached = model._fill(tf.constant(noise), **condition).numpy()
+    np.testing.assert_array_equal(cached, naive_sample(model, noise, **condition))
+    assert len(np.unique(cached)) == model.example.levels
+
+
+def assert_completions_are_the_naive_ones(model, **condition) -> None:
+    """Asserts the same where half of the pixels are known, wherever they are, and that these are kept."""
+    rng, shape = np.random.default_rng(2), model.example.shape
+    noise, known = rng.random((3, *model.noise_shape)), rng.integers(0, model.example.levels, (3, *shape))
+    mask = rng.random((3, *shape[:2])) < 0.5
+    given = {"known": tf.constant(known, tf.int32), "mask": tf.constant(mask)}
+    cached = model._fill(tf.constant(noise), **given, **condition).numpy()
+    np.testing.assert_array_equal(cached, naive_sample(model, noise, known=known, mask=mask, **condition))
+    np.testing.assert_array_equal(cached[mask], known[mask])
+    completed = model.complete(known.astype(np.uint8), mask, seed=3, **condition).numpy()
+    np.testing.assert_array_equal(completed[mask], known[mask])

@@ -5,7 +5,14 @@ import pytest
 import tensorflow as tf
 
 import tfgen
-from tests.zoo.autoregressive_proofs import dependencies, naive_sample, randomize, total_probability
+from tests.zoo.autoregressive_proofs import (
+    assert_completions_are_the_naive_ones,
+    assert_samples_are_the_naive_ones,
+    dependencies,
+    randomize,
+    total_probability,
+)
+from tfgen.models import exact
 
 
 def small(shape, levels=2, **arguments):
@@ -38,26 +45,16 @@ def test_probabilities_of_all_pictures_sum_to_one(shape):
 
 @pytest.mark.parametrize(("shape", "levels"), [((5, 7, 1), 2), ((8, 8, 1), 17), ((5, 7, 3), 4)])
 def test_the_cached_sampler_draws_what_the_naive_one_draws(float64, shape, levels):
-    model = small(shape, levels)
-    noise = np.random.default_rng(1).random((3, *model.noise_shape))
-    cached, naive = model._fill(tf.constant(noise)).numpy(), naive_sample(model, noise)
-    np.testing.assert_array_equal(cached, naive)
-    assert len(np.unique(cached)) == levels
+    assert_samples_are_the_naive_ones(small(shape, levels))
 
 
 def test_completion_keeps_known_pixels_wherever_they_are(float64):
-    model = small((5, 7, 3), 4)
-    rng = np.random.default_rng(2)
-    noise, known = rng.random((3, *model.noise_shape)), rng.integers(0, 4, (3, 5, 7, 3))
-    mask = rng.random((3, 5, 7)) < 0.5
-    cached = model._fill(tf.constant(noise), known=tf.constant(known, tf.int32), mask=tf.constant(mask)).numpy()
-    np.testing.assert_array_equal(cached, naive_sample(model, noise, known=known, mask=mask))
-    np.testing.assert_array_equal(cached[mask], known[mask])
-    completed = model.complete(known.astype(np.uint8), mask, seed=3).numpy()
-    np.testing.assert_array_equal(completed[mask], known[mask])
+    assert_completions_are_the_naive_ones(small((5, 7, 3), 4))
 
 
-def test_chunks_of_a_batch_do_not_change_what_is_drawn():
+@pytest.mark.parametrize("chunk", [1, 2, 3, 64])
+def test_chunks_of_a_batch_do_not_change_what_is_drawn(monkeypatch, chunk):
+    monkeypatch.setattr(exact, "_CHUNK", chunk)
     model = small((5, 7, 1))
     noise = tf.random.stateless_uniform((5, *model.noise_shape), [3, 0], alg="philox")
     np.testing.assert_array_equal(model.sample(5, seed=3), model.sample_from_noise(noise))

@@ -12,24 +12,29 @@ from tfgen.specs import Points
 
 
 class Slopes(keras.layers.Layer):
-    """A linear critic whose gradient is known."""
+    """A linear critic whose gradient has a known length."""
+
+    def __init__(self, length):
+        super().__init__()
+        self.length = length
 
     def build(self, input_shape):
-        self.slope = self.add_weight(shape=(2, 1), initializer=keras.initializers.Constant([[3.0], [-4.0]]))
+        slope = self.length * np.array([[0.6], [-0.8]])
+        self.slope = self.add_weight(shape=(2, 1), initializer=keras.initializers.Constant(slope))
 
     def call(self, x):
         return tf.matmul(x, tf.convert_to_tensor(self.slope))
 
 
-@pytest.mark.parametrize(("one_sided", "expected"), [(False, 10.0 * 16.0), (True, 10.0 * 16.0)])
-def test_gradient_penalty_of_a_linear_critic_is_known(one_sided, expected):
-    model = tfgen.create(
-        "wgan_gp", example=Points(2), latent_size=2, discriminator=keras.Sequential([keras.Input((2,)), Slopes()]),
-        one_sided=one_sided,
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("length", "one_sided", "expected"), [(5.0, False, 160.0), (5.0, True, 160.0), (0.5, False, 2.5), (0.5, True, 0.0)]
+)
+def test_gradient_penalty_of_a_linear_critic_is_known(length, one_sided, expected):
+    critic = keras.Sequential([keras.Input((2,)), Slopes(length)])
+    model = tfgen.create("wgan_gp", example=Points(2), latent_size=2, discriminator=critic, one_sided=one_sided)
     with model._step_of(1):
         terms = model.discriminator_terms({"point": tf.random.stateless_normal((6, 2), (0, 1))})
-    assert float(terms["penalty"]) == pytest.approx(expected, rel=1e-6)  # the slope has length 5
+    assert float(terms["penalty"]) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.slow
