@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.endpoints import Count, Example, Label, Latent, Seed, Tensor, endpoint, make_seed
+from tfgen.endpoints import Count, Example, Label, Latent, Seed, Tensor, endpoint, make_seed, samples_by_class
 from tfgen.errors import InputError
 from tfgen.models import GenerativeModel
 from tfgen.specs import Images, Labels, Points
@@ -252,3 +252,43 @@ def test_the_same_seed_gives_the_same_answer_and_another_another(toy):
     np.testing.assert_array_equal(toy.sample(4, seed=3), Toy().sample(4, seed=(3, 0)))
     assert not np.array_equal(toy.sample(4, seed=3), toy.sample(4, seed=4))
     assert not np.array_equal(toy.sample(4, seed=(3, 0)), toy.sample(4, seed=(3, 1)))
+
+
+class OwnClasses(Toy):
+    """Learns from labels, and takes classes of its own for some of what it can do."""
+
+    style = Labels(5)
+
+    def sample(self, count, seed=0):
+        return super().sample(count, seed)
+
+    @endpoint(x=Example(), wanted=Label("style"))
+    def restyle(self, x, wanted=None):
+        return {"wanted": wanted}
+
+
+def test_who_asks_has_to_know_the_class_also_where_training_does_not():
+    partial = Toy(label=Labels(3, partial=True))
+    assert partial.measure(pictures(2), label=[2, 0])["label"].numpy().tolist() == [2, 0]
+    with pytest.raises(InputError, match=r"label: values -1\.\.0, expected 0\.\.2"):
+        partial.measure(pictures(2), label=[-1, 0])
+    with pytest.raises(InputError, match=r"pass one label 0\.\.2 per example"):
+        partial.measure(pictures(2))
+    assert Label().reference(partial, 99, 0).min() == 0
+
+
+def test_a_label_may_be_of_other_classes_than_those_of_the_data():
+    model = OwnClasses()
+    assert list(model.endpoints()["restyle"].parameters(model)) == ["x", "wanted"]
+    assert model.restyle(pictures(2), wanted=[4, 0])["wanted"].numpy().tolist() == [4, 0]
+    with pytest.raises(InputError, match=r"wanted: values 5\.\.5, expected 0\.\.4"):
+        model.restyle(pictures(1), wanted=[5])
+
+
+def test_an_override_without_a_parameter_is_without_that_input(labelled):
+    model = OwnClasses(label=Labels(3))
+    assert list(model.endpoints()["sample"].parameters(model)) == ["count", "seed"]
+    assert model.sample(3).shape == (3, 2, 2, 1)
+    assert samples_by_class(labelled)
+    assert not samples_by_class(model)
+    assert not samples_by_class(Toy())

@@ -73,7 +73,9 @@ def test_tensor_specs_name_the_key_and_leave_the_batch_free():
 
 
 @pytest.mark.parametrize(
-    "spec", [Images([3, 2, 1], 17), Images((np.int64(3), 2, 1)), Points(3), Labels(2, ["a", "b"])], ids=repr
+    "spec",
+    [Images([3, 2, 1], 17), Images((np.int64(3), 2, 1)), Points(3), Labels(2, ["a", "b"]), Labels(2, partial=True)],
+    ids=repr,
 )
 def test_a_spec_comes_back_from_its_configuration(spec):
     assert type(spec).from_config(spec.get_config()) == spec
@@ -204,6 +206,21 @@ def test_wrong_points_are_named(array, message):
 def test_wrong_labels_are_named(array, message):
     with pytest.raises(InputError, match=message):
         Labels(3).validate(array)
+
+
+def test_partial_labels_may_be_minus_one_and_nothing_below():
+    label = np.array([-1, 0, 2])
+    np.testing.assert_array_equal(Labels(3, partial=True).validate(label), label)
+    np.testing.assert_array_equal(in_graph(Labels(3, partial=True), label), label)
+    for wrong in (np.array([-2, 0]), np.array([0, 3])):
+        with pytest.raises(InputError, match=r"expected -1 \(not known\) or 0\.\.2"):
+            Labels(3, partial=True).validate(wrong)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"label: a value is not in -1\.\.2"):
+            in_graph(Labels(3, partial=True), wrong)
+
+
+def test_the_configuration_of_labels_that_are_all_known_is_as_it_always_was():
+    assert Labels(2, ("a", "b")).get_config() == {"count": 2, "names": ("a", "b")}
 
 
 def in_graph(spec, value):

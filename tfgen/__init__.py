@@ -26,8 +26,6 @@ __all__ = [*_HOME, *_PARTS]
 def __getattr__(name: str):
     if name in _HOME:
         value = getattr(importlib.import_module(_HOME[name]), name)
-    elif name == "callbacks":
-        value = importlib.import_module("tfgen.training.callbacks")
     elif name in _PARTS:
         value = importlib.import_module(f"tfgen.{name}")
     else:

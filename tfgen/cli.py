@@ -116,10 +116,19 @@ def train(
     levels: Annotated[int | None, typer.Option(min=2, max=256, help="Levels of a channel; 2 is binary.")] = None,
     binarize: Annotated[str | None, typer.Option(help="static or dynamic, with --levels 2.")] = None,
     on_broken: Annotated[str | None, typer.Option(help="error or skip, for pictures that cannot be read.")] = None,
+    labels_per_class: Annotated[
+        int | None, typer.Option(min=1, help="Training examples of each class that keep their label.  [all]")
+    ] = None,
+    labelled: Annotated[
+        int | None, typer.Option(min=1, help="Of a batch, with --labels-per-class.  [a quarter]")
+    ] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch the data if they are not here.")] = False,
     data_dir: Annotated[pathlib.Path | None, typer.Option(help="Where data sets are kept.")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Examples in an epoch's picture.  [64]")] = None,
     every: Annotated[int | None, typer.Option(min=1, help="Epochs between pictures and checkpoints.  [1]")] = None,
+    doctor: Annotated[
+        bool | None, typer.Option("--doctor", help="Say after each epoch what is going wrong, for adversarial models.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
@@ -135,11 +144,12 @@ def train(
     options = {
         "image_size": parse_size(image_size), "channels": channels, "levels": levels, "binarize": binarize,
         "on_broken": on_broken, "download": download or None, "data_dir": data_dir and str(data_dir.absolute()),
+        "labels_per_class": labels_per_class, "labelled": labelled,
     }  # fmt: skip
     given = {
         "data": data, "epochs": epochs, "batch_size": batch_size, "precision": precision, "seed": seed,
         "learning_rate": learning_rate, "ema": ema, "validation": validation, "conditional": conditional,
-        "samples": samples, "every": every, "arguments": parse_settings(settings or []) or None,
+        "samples": samples, "every": every, "doctor": doctor, "arguments": parse_settings(settings or []) or None,
         "data_options": _without_none(options) or None,
     }  # fmt: skip
     given = _without_none(given)

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.errors import InputError
-from tfgen.specs import as_array, check_finite
+from tfgen.specs import Labels, as_array, check_finite
 
 _INT32 = np.iinfo(np.int32)
 
@@ -71,23 +71,33 @@ class Example(Input):
 
 @dataclasses.dataclass(frozen=True)
 class Label(Input):
-    """A class per example, int32 of shape `(batch,)`, where the model is conditional."""
+    """A class per example, int32 of shape `(batch,)`, where the model is conditional.
+
+    Arguments:
+        of: attribute of the model that holds the classes; where that is None there is no such input.
+    """
+
+    of: str = "label"
+
+    def _classes(self, model) -> Labels | None:
+        classes = getattr(model, self.of)
+        # Training may do with unknown classes; who asks for something has to say of which.
+        return classes and dataclasses.replace(classes, partial=False)
 
     def applies(self, model):
-        return model.label is not None
+        return self._classes(model) is not None
 
     def tensor_spec(self, model, parameter):
-        return model.label.tensor_spec()
+        return self._classes(model).tensor_spec()
 
     def convert(self, value, model, parameter):
+        classes = self._classes(model)
         if value is None:
-            raise InputError(
-                f"{parameter}: this model is conditional; pass one label 0..{model.label.count - 1} per example"
-            )
-        return model.label.validate(value, parameter)
+            raise InputError(f"{parameter}: this model is conditional; pass one label {classes.values} per example")
+        return classes.validate(value, parameter)
 
     def reference(self, model, count, seed):
-        return np.random.default_rng(seed).integers(0, model.label.count, count).astype(np.int32)
+        return np.random.default_rng(seed).integers(0, self._classes(model).count, count).astype(np.int32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,12 +287,23 @@ def endpoint(*, returns: str | None = None, **inputs: Input) -> Callable:
 
 
 def inherit_marks(cls: type) -> None:
-    """Marks the methods of a class that override a base's endpoint without being marked anew."""
+    """Marks the methods of a class that override a base's endpoint without being marked anew.
+
+    An input that the override has no parameter for is none of its inputs.
+    """
     for name, method in list(vars(cls).items()):
         marks = (getattr(vars(base).get(name), "endpoint", None) for base in cls.__mro__[1:])
         mark = next((mark for mark in marks if isinstance(mark, Endpoint)), None)
         if mark is not None and inspect.isfunction(method) and not hasattr(method, "endpoint"):
-            setattr(cls, name, endpoint(returns=mark.returns, **mark.inputs)(method))
+            taken = inspect.signature(method).parameters
+            inputs = {parameter: kind for parameter, kind in mark.inputs.items() if parameter in taken}
+            setattr(cls, name, endpoint(returns=mark.returns, **inputs)(method))
+
+
+def samples_by_class(model) -> bool:
+    """Returns whether a model's samples are of a class that is asked for; one may also learn from labels otherwise."""
+    inputs = type(model).sample.endpoint.inputs.values()
+    return any(isinstance(kind, Label) and kind.applies(model) for kind in inputs)
 
 
 def endpoints(model) -> dict[str, Endpoint]:

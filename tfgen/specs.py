@@ -171,10 +171,12 @@ class Labels(_Spec):
     Arguments:
         count: number of classes.
         names: a name for each class, or nothing.
+        partial: whether -1 is among the values, for examples whose class is not known.
     """
 
     count: int
     names: tuple[str, ...] = ()
+    partial: bool = False
 
     key = "label"
 
@@ -185,6 +187,15 @@ class Labels(_Spec):
         if self.names and len(self.names) != self.count:
             raise InputError(f"Labels: {len(self.names)} names for {self.count} classes")
 
+    def get_config(self) -> dict:
+        # Left out where it is false, so that records from before there was such a thing stay true.
+        return {name: value for name, value in super().get_config().items() if name != "partial" or value}
+
+    @property
+    def values(self) -> str:
+        """What a label may be, for messages."""
+        return f"-1 (not known) or 0..{self.count - 1}" if self.partial else f"0..{self.count - 1}"
+
     def tensor_spec(self, batch: int | None = None) -> tf.TensorSpec:
         return tf.TensorSpec((batch,), tf.int32, name=self.key)
 
@@ -192,15 +203,15 @@ class Labels(_Spec):
         """Returns `array` as int32.
 
         Raises:
-            InputError: not one integer per example, or outside of 0..count-1.
+            InputError: not one integer per example, or not among the classes.
         """
         array = as_array(array, where)
         if array.ndim != 1:
             raise InputError(f"{where}: shape {array.shape}, expected one integer per example")
         if array.dtype.kind not in "iu":
-            raise InputError(f"{where}: dtype {array.dtype}, expected integers 0..{self.count - 1}")
-        if array.size and not (array.min() >= 0 and array.max() < self.count):
-            raise InputError(f"{where}: values {array.min()}..{array.max()}, expected 0..{self.count - 1}")
+            raise InputError(f"{where}: dtype {array.dtype}, expected integers {self.values}")
+        if array.size and not (array.min() >= -self.partial and array.max() < self.count):
+            raise InputError(f"{where}: values {array.min()}..{array.max()}, expected {self.values}")
         return array.astype(np.int32)
 
     def check(self, tensor) -> tf.Tensor:
@@ -208,7 +219,7 @@ class Labels(_Spec):
         tensor = tf.convert_to_tensor(tensor)
         if not tensor.dtype.is_integer or tensor.shape.rank != 1:
             raise InputError(f"label: {tensor.dtype.name} of shape {tensor.shape}, expected integers of shape (batch,)")
-        return tf.cast(_within(tensor, self.count, "label"), tf.int32)
+        return tf.cast(_within(tensor, self.count, "label", -int(self.partial)), tf.int32)
 
 
 def _is_whole(value) -> bool:
@@ -223,11 +234,11 @@ def as_array(value, where: str) -> np.ndarray:
         raise InputError(f"{where}: the examples have different shapes; bring them to one") from None
 
 
-def _within(tensor, count: int, where: str) -> tf.Tensor:
-    """Returns an integer tensor that is computed only if all of its values are in 0..count-1."""
+def _within(tensor, count: int, where: str, lowest: int = 0) -> tf.Tensor:
+    """Returns an integer tensor that is computed only if all of its values are in lowest..count-1."""
     wide = tf.cast(tensor, tf.int64 if tensor.dtype.size > 4 else tf.int32)
-    valid = tf.reduce_all((wide >= 0) & (wide < count))
-    check = tf.debugging.assert_equal(valid, True, f"{where}: a value is not in 0..{count - 1}")
+    valid = tf.reduce_all((wide >= lowest) & (wide < count))
+    check = tf.debugging.assert_equal(valid, True, f"{where}: a value is not in {lowest}..{count - 1}")
     with tf.control_dependencies([check] if check is not None else []):
         return tf.identity(tensor)
 

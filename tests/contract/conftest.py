@@ -19,7 +19,7 @@ from tfgen.specs import Images, Labels, Points
 SMALL = {
     "width": 6, "head_width": 6, "hidden": (6,), "latent_size": 3, "blocks": 1, "layers": 1, "depth": 2,
     "map_features": 4, "mixtures": 2, "discriminator_steps": 2, "generator_steps": 2, "upscalings": 1,
-    "resolutions": 2,
+    "resolutions": 2, "code_size": 3, "components": 2, "generations": 2, "generator_draws": 2, "chains": 1,
 }  # fmt: skip
 
 #: The first that a constructor takes: of few levels and several channels, then what a paper may insist on.
@@ -90,7 +90,8 @@ def small(request):
     arguments = small_arguments(cls)
     trained = Small(request.param, cls, arguments, cls(**arguments), {})
     trained.model.compile()
-    trained.history = trained.model.fit(trained.batch(8), batch_size=4, verbose=0).history
+    epochs = len(trained.model.stages())
+    trained.history = trained.model.fit(trained.batch(8), batch_size=4, epochs=epochs, verbose=0).history
     rng = np.random.default_rng(0)
     for weight in trained.model.trainable_weights:
         # Fresh networks often answer the same to everything, which would hide what is lost or mixed up.

@@ -10,6 +10,9 @@ import pytest
 import tensorflow as tf
 
 import tfgen
+from tfgen.callbacks import Doctor
+from tfgen.endpoints import samples_by_class
+from tfgen.models import AdversarialModel
 from tfgen.registry import _catalogue, get_class, get_entry
 from tfgen.specs import Images
 
@@ -100,11 +103,13 @@ def test_arguments_that_are_no_defaults_come_back_from_the_configuration(small):
 
 
 def test_two_steps_of_training_are_finite_and_move_every_player_in_turn(small):
+    stages = small.model.stages()
     for name, values in small.history.items():
-        assert len(values) == 1
+        assert 1 <= len(values) <= len(stages)
         assert np.isfinite(values).all(), name
     for player in small.model.players():
-        assert int(small.model.optimizers[player.name].iterations) == 2 // player.every, player.name
+        steps = 2 * sum(player.name in stage.players for stage in stages)
+        assert int(small.model.optimizers[player.name].iterations) == steps // player.every, player.name
 
 
 def eager_terms(model, player, batch):
@@ -114,12 +119,16 @@ def eager_terms(model, player, batch):
 
 def test_metrics_are_named_after_the_players_and_their_terms(small):
     players = small.model.players()
-    expected = {"loss"}
+    expected, on_every_step = {"loss"}, {}
     for player in players:
         before = f"{player.name}_" if len(players) > 1 else ""
         terms = eager_terms(small.model, player, small.batch(2))
         assert all(tf.rank(term) == 0 for term in terms.values())
         expected |= {f"{before}loss", *(f"{before}{name}" for name in terms)}
+        on_every_step |= {player.name: terms} if player.every == 1 else {}
+    monitors = small.model.monitors(on_every_step)
+    assert all(tf.rank(value) == 0 for value in monitors.values())
+    expected |= set(monitors)
     assert set(small.history) == expected
     assert list(small.model.default_optimizers()) == [player.name for player in players]
 
@@ -173,7 +182,20 @@ def test_evaluate_gives_finite_figures_that_repeat(small):
     first = small.model.evaluate(data, batch_size=3, verbose=0, return_dict=True)
     assert first == small.model.evaluate(data, batch_size=3, verbose=0, return_dict=True)
     assert np.isfinite(list(first.values())).all()
-    assert set(small.history) - {"loss"} <= set(first)
+    moving = tuple(player.name for player in small.model.moving())
+    trained = {name for name in small.history if len(small.model.players()) == 1 or name.startswith(moving)}
+    assert trained - {"loss"} <= set(first)
+
+
+def test_the_doctor_can_examine_every_game(small):
+    if not isinstance(small.model, AdversarialModel):
+        pytest.skip("no game")
+    doctor = Doctor(small.batch(6))
+    doctor.set_model(small.model)
+    figures = doctor.examine()
+    assert np.isfinite(list(figures.values())).all()
+    assert {"real_accuracy", "diversity"} <= set(figures)
+    assert doctor.diagnose(figures)
 
 
 # Endpoints.
@@ -255,14 +277,14 @@ def test_the_same_seed_gives_the_same_answer_and_another_another(small):
 
 
 def test_a_preview_shows_as_many_examples_as_were_asked_for(small):
-    labels = [small.batch(4)["label"]] if small.model.label else []
+    labels = [small.batch(4)["label"]] if samples_by_class(small.model) else []
     picture = small.model.preview(4, 0, *labels)
     assert picture.shape == (4, *small.model.example.shape)
     np.testing.assert_array_equal(picture, small.model.preview(4, 0, *labels))
 
 
 def test_many_samples_come_in_parts_of_their_own(small):
-    condition = {"label": small.batch(5)["label"]} if small.model.label else {}
+    condition = {"label": small.batch(5)["label"]} if samples_by_class(small.model) else {}
     parts = list(small.model.sample_parts(5, 3, part=2, **condition))
     assert [len(part) for part in parts] == [2, 2, 1]
     first = small.model.sample(2, 3, **{name: value[:2] for name, value in condition.items()})

@@ -100,3 +100,20 @@ def test_precision_is_that_of_the_caller():
     ):
         assert network(tf.zeros((2, *network.input_shape[1:]))).dtype == tf.bfloat16
         assert {weight.dtype for weight in network.weights} == {"float32"}
+
+
+def test_noise_is_on_pictures_and_behind_convolutions():
+    network = dcgan_discriminator((16, 16, 1), width=4, noise=0.1, hidden_noise=0.2)
+    assert kinds(network) == [
+        "GaussianNoise", "Conv2D", "LeakyReLU", "GaussianNoise",
+        "Conv2D", "BatchNormalization", "LeakyReLU", "GaussianNoise", "Flatten", "Dense",
+    ]  # fmt: skip
+    assert [layer.stddev for layer in network.layers if hasattr(layer, "stddev")] == [0.1, 0.2, 0.2]
+
+
+def test_another_norm_and_further_layers_take_their_place():
+    generator = dcgan_generator(3, (16, 16, 1), width=4, norm=keras.layers.LayerNormalization)
+    assert kinds(generator).count("LayerNormalization") == 2
+    assert "BatchNormalization" not in kinds(generator)
+    discriminator = dcgan_discriminator((16, 16, 1), width=4, last=[keras.layers.Dropout(0.5)])
+    assert kinds(discriminator)[-3:] == ["Flatten", "Dropout", "Dense"]

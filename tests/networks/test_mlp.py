@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -29,3 +30,26 @@ def test_without_hidden_layers_it_is_one_linear_map():
 def test_precision_is_that_of_the_caller():
     network = mlp((3,), (2,), hidden=(4,), name="net", dtype="mixed_bfloat16")
     assert network(tf.zeros((1, 3))).dtype == tf.bfloat16
+
+
+def test_a_normalised_layer_has_its_activation_behind_the_norm_and_no_bias():
+    network = mlp((3,), (2,), hidden=(4,), activation="relu", norm=keras.layers.BatchNormalization, name="net")
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert kinds == ["Flatten", "Dense", "BatchNormalization", "Activation", "Dense", "Reshape"]
+    assert not network.layers[1].use_bias and network.layers[4].use_bias
+
+
+def test_noise_is_on_inputs_and_behind_hidden_layers_in_training_alone():
+    network = mlp((3,), (2,), hidden=(4, 4), noise=0.1, hidden_noise=0.2, name="net")
+    assert [layer.stddev for layer in network.layers if hasattr(layer, "stddev")] == [0.1, 0.2, 0.2]
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert kinds == ["Flatten", "GaussianNoise", *(["Dense", "GaussianNoise"] * 2), "Dense", "Reshape"]
+    x = np.ones((2, 3))
+    assert not np.array_equal(network(x, training=True), network(x, training=True))
+    np.testing.assert_array_equal(network(x), network(x))
+
+
+def test_further_layers_stand_before_the_last_whose_activation_can_be_chosen():
+    network = mlp((3,), (2,), hidden=(4,), last=[keras.layers.Dropout(0.5)], output_activation="tanh", name="net")
+    assert isinstance(network.layers[2], keras.layers.Dropout)
+    assert np.abs(network(1e3 * np.ones((1, 3)))).max() <= 1.0

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen.errors import InputError
-from tfgen.networks import dcgan_discriminator, feature_maps, mlp, pooled_features
+from tfgen.networks import dcgan_discriminator, feature_maps, mlp, pooled_features, with_hidden
 
 
 def identity_network(shape):
@@ -51,3 +51,33 @@ def test_a_network_without_maps_has_no_features():
     assert feature_maps(network) == []
     with pytest.raises(InputError, match="no maps in 'critic'"):
         pooled_features(network, tf.zeros((1, 8, 8, 1)))
+
+
+@pytest.mark.parametrize(
+    "network", [dcgan_discriminator((8, 8, 1), width=4), mlp((8, 8, 1), (3,), hidden=(5, 4), name="d")]
+)
+def test_hidden_features_are_what_the_last_layer_makes_the_output_of(network):
+    x = tf.random.stateless_normal((5, 8, 8, 1), (0, 1))
+    hidden, output = with_hidden(network)(x)
+    np.testing.assert_allclose(output, network(x), atol=1e-6)
+    last = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)][-1]
+    np.testing.assert_allclose(last(hidden), output, atol=1e-6)
+    # The same weights, not copies.
+    last.bias.assign_add(tf.ones_like(last.bias))
+    np.testing.assert_allclose(with_hidden(network)(x)[1], network(x), atol=1e-6)
+
+
+def test_hidden_features_may_be_asked_for_before_a_kind_of_layer():
+    network = mlp((6,), (3,), hidden=(5,), last=[keras.layers.LayerNormalization()], name="d")
+    x = tf.random.stateless_normal((4, 6), (0, 1))
+    before, _ = with_hidden(network, before=keras.layers.LayerNormalization)(x)
+    np.testing.assert_allclose(before, network.layers[1](x), atol=1e-6)
+    np.testing.assert_allclose(
+        with_hidden(network, before=keras.layers.GRU)(x)[0], network.layers[2](before), atol=1e-6
+    )
+
+
+def test_a_network_without_a_dense_end_has_no_hidden_features():
+    for network in (keras.layers.Dense(1), keras.Sequential([keras.Input((3,)), keras.layers.ReLU()], name="d")):
+        with pytest.raises(InputError, match="features: .* shows none; take a Sequential or functional network"):
+            with_hidden(network)

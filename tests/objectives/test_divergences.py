@@ -48,3 +48,35 @@ def test_large_scores_keep_finite_gradients(name, parameter):
     for value in values:
         assert np.isfinite(value).all()
         assert np.isfinite(tape.gradient(value, v)).all()
+
+
+@pytest.mark.parametrize(("name", "parameter"), ALL)
+def test_the_slope_is_that_of_f(name, parameter):
+    divergence = make_divergence(name, parameter)
+    u = tf.constant([1e-3, 0.2, 0.9, 1.1, 3.0, 500.0], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(u)
+        f = divergence.f(u)
+    np.testing.assert_allclose(divergence.slope(u), tape.gradient(f, u), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "parameter"), ALL)
+def test_the_intercept_is_the_slope_of_the_divergence_along_q(name, parameter):
+    divergence = make_divergence(name, parameter)
+    p, q = tf.constant([0.1, 0.3, 0.6], tf.float64), tf.constant([0.25, 0.25, 0.5], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(q)
+        value = tf.reduce_sum(q * divergence.f(p / q))
+    np.testing.assert_allclose(divergence.intercept(p / q), tape.gradient(value, q), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "parameter"), ALL)
+def test_centred_it_is_the_same_divergence_and_least_at_one(name, parameter):
+    divergence = make_divergence(name, parameter)
+    u = tf.constant([1e-3, 0.2, 0.9, 1.0, 1.1, 3.0, 500.0], tf.float64)
+    centred = divergence.centred(u).numpy()
+    assert centred[3] == pytest.approx(0.0, abs=1e-12)
+    assert (np.delete(centred, 3) > 0.0).all()
+    p, q = np.array([0.1, 0.3, 0.6]), np.array([0.25, 0.25, 0.5])
+    plain, moved = (np.sum(q * np.array(f(tf.constant(p / q)))) for f in (divergence.f, divergence.centred))
+    assert plain - (-2.0 * np.log(2.0) if name == "gan" else 0.0) == pytest.approx(moved, abs=1e-12)

@@ -5,6 +5,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tfgen
+from tfgen.endpoints import Label, endpoint
 from tfgen.specs import Images, Labels
 from tfgen.training.callbacks import HistoryLog, RunCheckpoint, SampleGrid, ScalarLog, preview_picture, read_history
 from tfgen.training.checkpoints import Checkpoints, Place, read_place
@@ -27,6 +28,10 @@ class Drawn:
 
     def __init__(self, label=None):
         self.example, self.label = Images((2, 2, 1), 17), label
+
+    @endpoint(label=Label())
+    def sample(self, label=None):
+        raise NotImplementedError
 
     def preview(self, count, seed=0, *, label=None):
         levels = np.full(count, seed % 17) if label is None else label.numpy()

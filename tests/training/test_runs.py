@@ -17,6 +17,8 @@ SMALL = {
     "vae": {"hidden": (8,), "latent_size": 2},
     "pixel_cnn": {"width": 2, "blocks": 1, "head_width": 4},
     "dcgan": {"width": 4, "latent_size": 4},
+    "adagan": {"width": 4, "latent_size": 4, "components": 2},
+    "bayesian_gan": {"width": 4, "latent_size": 4, "generator_draws": 2, "chains": 1},
 }
 # The default handler, or none where the tests run in the background.
 AT_FIRST = signal.getsignal(signal.SIGINT)
@@ -115,7 +117,11 @@ def test_the_record_says_what_happened(whole):
     assert "val_elbo" in record["metrics"]
 
 
-@pytest.mark.parametrize(("id", "batch"), [("vae", 1), ("vae", 3), ("vae", 4), ("pixel_cnn", 2), ("dcgan", 2)])
+# Of the staged ones the second epoch is a stage of its own, behind data that were read again, or one of drawn weights.
+TO_STOP = [("vae", 1), ("vae", 3), ("vae", 4), ("pixel_cnn", 2), ("dcgan", 2), ("adagan", 2), ("bayesian_gan", 2)]
+
+
+@pytest.mark.parametrize(("id", "batch"), TO_STOP)
 def test_ctrl_c_and_resume_give_the_run_that_was_not_interrupted_bit_for_bit(whole, tmp_path, id, batch):
     options = OPTIONS | ({"ema": 0.9, "validation": "test"} if id == "vae" else {})
     with pytest.raises(Interrupted, match="epoch 2 of 3"):
@@ -256,6 +262,17 @@ def test_the_learning_rate_is_that_of_every_player(tmp_path):
     assert run.record["optimizers"]["generator"]["config"]["learning_rate"] == 0.25
 
 
+def test_a_doctor_ends_a_run_at_its_first_nan_and_keeps_the_weights_before_it(tmp_path, capsys):
+    options = {"data": "ring", "epochs": 3, "samples": 4, "arguments": {"width": 4, "latent_size": 2}}
+    with pytest.raises(InputError, match=r"step 1: '\w+' of the \w+ is no longer finite.* the step before"):
+        train("lsgan", out=tmp_path, learning_rate=1e30, doctor=True, **options)
+    assert "doctor, epoch 1: step 1" in capsys.readouterr().out
+    run = Run.open(tmp_path)
+    assert run.record["status"] == "failed"
+    saved = tfgen.load_model(run.checkpoints.newest())
+    assert all(np.isfinite(variable.numpy()).all() for variable in saved.trainable_variables)
+
+
 def test_points_get_a_scatter_plot(tmp_path):
     ring = {"data": "ring", "data_options": {"count": 500, "data_dir": str(tmp_path)}}
     options = OPTIONS | ring | {"epochs": 1, "batch_size": 100}
@@ -280,6 +297,8 @@ def test_points_get_a_scatter_plot(tmp_path):
         ("dcgan", {"precision": "float16"}, "unknown precision 'float16'; did you mean"),
         ("dcgan", {"batch_size": 5000}, "fewer than a batch"),
         ("dcgan", {"validation": "valid"}, "unknown split 'valid'"),
+        ("adagan", {"epochs": 6}, "epochs: 6, but ada_gan is trained in 7 stages"),
+        ("vae", {"doctor": True}, "doctor: vae is no adversarial model"),
         ("dcg", {}, "unknown model 'dcg'; did you mean dcgan"),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ import tfgen
 from tfgen.data.mixtures import ring as make_ring
 from tfgen.evaluation import ModeCoverage, mode_coverage
 from tfgen.networks import mlp
+from tfgen.networks.dcgan import batch_norm
 from tfgen.specs import Points
 
 # p = N(0, 1) is the data, q = N(1, 1.2**2) what the generator gives.
@@ -58,6 +59,31 @@ def measured(model, count: int = 400_000) -> dict[str, float]:
     """Returns the terms of a model on fresh points of N(0, 1)."""
     x = np.random.default_rng(1).normal(size=(count, 1)).astype(np.float32)
     return model.evaluate(x, batch_size=20_000, verbose=0, return_dict=True)
+
+
+def weak_networks() -> dict[str, keras.Model]:
+    """Returns a generator of points from one number and a discriminator, too small to learn the ring alone."""
+    return {"generator": _weak(1, 32, 2, "relu"), "discriminator": _weak(2, 64, 1, "leaky_relu")}
+
+
+def _weak(inputs: int, hidden: int, outputs: int, activation: str) -> keras.Model:
+    # Biases too are random: if they were 0, all kinks of such a generator would be at the code 0.
+    uniform = lambda fan_in: keras.initializers.RandomUniform(-(fan_in**-0.5), fan_in**-0.5)
+    return keras.Sequential(
+        [
+            keras.Input((inputs,)),
+            *(
+                keras.layers.Dense(units, act, kernel_initializer=uniform(fan_in), bias_initializer=uniform(fan_in))
+                for units, act, fan_in in ((hidden, activation, inputs), (outputs, None, hidden))
+            ),
+        ]
+    )
+
+
+def digit_generator(latent_size: int) -> keras.Model:
+    """Returns a perceptron from codes to 8x8 pictures in [-1, 1]."""
+    common = {"hidden": (256, 256), "activation": "relu", "norm": batch_norm, "output_activation": "tanh"}
+    return mlp((latent_size,), (8, 8, 1), name="generator", **common)
 
 
 def on_the_ring(id: str, *, steps: int, rate: float = 1e-3, seed: int = 0, optimizer=None, **arguments):

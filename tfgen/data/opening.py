@@ -12,7 +12,10 @@ from tfgen.data.transform import Target
 from tfgen.errors import InputError, unknown
 
 COMPUTED = ("faces", "grid", "ring", "shapes")
-OPTIONS = ("binarize", "channels", "count", "data_dir", "download", "image_size", "levels", "on_broken", "seed", "size")
+OPTIONS = (
+    "binarize", "channels", "count", "data_dir", "download", "image_size", "labelled", "labels_per_class", "levels",
+    "on_broken", "seed", "size",
+)  # fmt: skip
 
 
 def names() -> list[str]:
@@ -30,6 +33,8 @@ def open_source(
     download: bool = False,
     data_dir: str | os.PathLike | None = None,
     on_broken: str = "error",
+    labels_per_class: int | None = None,
+    labelled: int | None = None,
     seed: int = 0,
     **options,
 ) -> Source:
@@ -56,7 +61,10 @@ def open_source(
         data_dir: where tensorflow-datasets keeps its sets; by default what TFDS_DATA_DIR says, else
             `~/tensorflow_datasets`.
         on_broken: for a folder: "error", or "skip" to leave broken pictures out; `source.skipped` lists them.
-        seed: of binary draws and of computed sets.
+        labels_per_class: how many training examples of each class keep their label; the others have -1. All unless
+            given.
+        labelled: with it, how many examples of a training batch have a label; a quarter unless given.
+        seed: of binary draws, of computed sets, and of which labels are kept.
         **options: for computed sets: `count`, number of training examples, 10000 by default, with a fifth of it to
             test; `size`, the same as `image_size`.
 
@@ -71,6 +79,17 @@ def open_source(
     if name not in COMPUTED and options:
         raise InputError(f"{name}: takes no {' or '.join(options)}; only computed sets do: {', '.join(COMPUTED)}")
     target = Target(image_size, channels, levels, binarize, seed)
+    source = _open(name_or_path, name, path, target, download, data_dir, on_broken, options)
+    if labels_per_class is not None:
+        return source.with_few_labels(labels_per_class, labelled, seed=seed)
+    if labelled is not None:
+        raise InputError(f"labelled={labelled}: goes with labels_per_class, the number of labels that are kept")
+    return source
+
+
+def _open(
+    name_or_path, name: str, path: pathlib.Path, target: Target, download, data_dir, on_broken, options
+) -> Source:
     if name == "digits":
         from tfgen.data.digits import open_digits
 

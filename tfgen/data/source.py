@@ -1,5 +1,7 @@
 """What a data set is, and its batches."""
 
+import copy
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
 
@@ -7,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.data.batches import Plan, rows
+from tfgen.data.few_labels import FewLabels, keep_labels, mixed_batches
 from tfgen.data.transform import Binarizer
 from tfgen.errors import InputError, unknown
 from tfgen.specs import Images, Labels, Points
@@ -48,7 +51,29 @@ class Source:
         self.sizes = dict(sizes)
         self.skipped: dict[str, str] = {}
         self._binarizer = binarizer
+        self._few: FewLabels | None = None
         self._splits: dict[str, dict[str, np.ndarray]] = {}
+
+    def with_few_labels(self, per_class: int, in_batch: int | None = None, *, seed: int = 0) -> "Source":
+        """Returns this set with the labels of only a few training examples known, and -1 for the others.
+
+        The batches of `train`, unless they are not shuffled, are those of `tfgen.data.mixed_batches`: each has the
+        same number of examples with a label. Other splits keep their labels.
+
+        Arguments:
+            per_class: examples of each class whose label is known.
+            in_batch: how many of a batch's examples have one; a quarter unless given.
+            seed: of the choice.
+
+        Raises:
+            InputError: the set has no labels, or a number is not at least 1.
+        """
+        if self.label is None:
+            raise InputError(f"{self.name}: has no labels to keep a few of; leave labels_per_class out")
+        few = copy.copy(self)
+        few._few, few._splits = FewLabels(per_class, in_batch, seed), {}
+        few.specs = self.specs | {"label": dataclasses.replace(self.label, partial=True)}
+        return few
 
     @property
     def example(self) -> Images | Points:
@@ -84,6 +109,8 @@ class Source:
             parts.append(f"{key}: {spec.count} classes{names}")
         if len(factors) > 10:
             parts.append(f"{len(factors) - 10} more factors")
+        if self._few:
+            parts.append(f"{self._few.per_class} of each class with a label to train on")
         sizes = ", ".join(f"{name} {size}" for name, size in self.sizes.items())
         parts.append(sizes or "sizes known once downloaded")
         if self.skipped:
@@ -137,7 +164,8 @@ class Source:
             `(batch, size)`, every `Labels` int32 `(batch,)`, and the further factors of a set that has some.
 
         Raises:
-            InputError: no such split or key, fewer examples than a batch to train on, or data that cannot be read.
+            InputError: no such split or key, fewer examples than a batch to train on, data that cannot be read, or
+                few labels in a split that does not fit in memory.
         """
         self._prepare()
         name, start, stop = self._part(split)
@@ -152,6 +180,11 @@ class Source:
             return batch if chosen is None else {k: batch[k] for k in chosen}
 
         with tf.device("CPU"):  # or a whole set would be copied to an accelerator
+            if self._few and name == "train" and shuffle:
+                return mixed_batches(
+                    self._parts(name, start, stop), batch_size, self._few.in_batch, seed=seed, epoch=epoch,
+                    drop_remainder=drop_remainder, finish=finish, where=f"{self.name}: split {split!r}",
+                )  # fmt: skip
             return self._batches(plan, name, start, stop, finish)
 
     def _read(self, split: str) -> dict[str, np.ndarray]:
@@ -162,11 +195,15 @@ class Source:
         """Makes the set readable, and `sizes` known."""
 
     def _batches(self, plan: Plan, split: str, start: int, stop: int, finish: Callable) -> tf.data.Dataset:
+        tensors = {key: tf.constant(array) for key, array in self._parts(split, start, stop).items()}
+        return rows(plan, lambda at, key: finish({k: tf.gather(x, at) for k, x in tensors.items()}, key))
+
+    def _parts(self, split: str, start: int, stop: int) -> dict[str, np.ndarray]:
+        """Returns a part of a split that fits in memory, before binary draws that are repeated."""
         whole = self._whole(split)
         if self._binarizer and not self._redraws(split):
             whole = self._drawn(split)
-        tensors = {key: tf.constant(array[start:stop]) for key, array in whole.items()}
-        return rows(plan, lambda at, key: finish({k: tf.gather(x, at) for k, x in tensors.items()}, key))
+        return {key: array[start:stop] for key, array in whole.items()}
 
     def _fits(self, split: str) -> bool:
         return self.sizes[split] * self.example.dimensions <= IN_MEMORY
@@ -177,6 +214,11 @@ class Source:
     def _whole(self, split: str) -> dict[str, np.ndarray]:
         if split not in self._splits:
             self._splits[split] = self._read(split)
+            if self._few and split == "train":
+                label = keep_labels(
+                    self._splits[split]["label"], self._few.per_class, seed=self._few.seed, where=self.name
+                )
+                self._splits[split] = self._splits[split] | {"label": label}
             if self._binarizer and self._splits[split]["image"].max() <= 1:
                 self._binarizer = None  # binary already, though stored as if there were more levels
         return self._splits[split]
@@ -209,6 +251,11 @@ class Source:
         for key in keys:
             if key not in self.keys:
                 raise InputError(f"{self.name}: {unknown('key', key, self.keys)}")
+        name = self._part(split)[0]
+        if self._few and name == "train" and not self._fits(name):
+            raise InputError(
+                f"{self.name}: split {name!r} is too large for memory to have few labels; take an array file"
+            )
         if plan.batch_size < 1 or plan.seed < 0 or plan.epoch < 0:
             raise InputError("batch_size is at least 1, seed and epoch are at least 0")
         if (plan.shuffle or plan.drop_remainder) and plan.count < plan.batch_size:

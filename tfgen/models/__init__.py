@@ -2,18 +2,22 @@
 
 from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.autoregressive import AutoregressiveModel
+from tfgen.models.classifying import ClassifyingModel
 from tfgen.models.exact import ExactLikelihoodModel
 from tfgen.models.generative import GenerativeModel
 from tfgen.models.latent import LatentVariableModel
 from tfgen.models.players import Batch, Player, Terms
+from tfgen.models.stages import Stage
 
 __all__ = [
     "AdversarialModel",
     "AutoregressiveModel",
     "Batch",
+    "ClassifyingModel",
     "ExactLikelihoodModel",
     "GenerativeModel",
     "LatentVariableModel",
     "Player",
+    "Stage",
     "Terms",
 ]

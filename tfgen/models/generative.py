@@ -3,8 +3,9 @@
 import abc
 import concurrent.futures
 import contextlib
+import functools
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -12,7 +13,9 @@ import tensorflow as tf
 
 from tfgen.endpoints import Endpoint, endpoints, inherit_marks, make_seed
 from tfgen.errors import InputError, unknown
+from tfgen.models.faults import FaultLog
 from tfgen.models.players import Batch, Optimizers, Player, Terms, WeightAverage
+from tfgen.models.stages import Stage, StageWalk, divide
 from tfgen.specs import Images, Labels, Points
 
 # Position of each random stream in the model's counter.
@@ -76,7 +79,8 @@ class StandardError(keras.metrics.Metric):
 class GenerativeModel(keras.Model, abc.ABC):
     """Base of all models.
 
-    A model says in `players` who moves which weights down which terms, and in `figures` what a paper would print.
+    A model says in `players` who moves which weights down which terms, in `stages` when, and in `figures` what a paper
+    would print.
     Networks are built when the constructor ends.
 
     Arguments:
@@ -134,7 +138,9 @@ class GenerativeModel(keras.Model, abc.ABC):
             shape=(2,), dtype="int32", initializer="zeros", trainable=False, name="random_count"
         )
         self._steps = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="steps")
+        self._stage = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False, name="stage")
         object.__setattr__(self, "_compiled_endpoints", {})
+        self.faults: FaultLog | None = None
         # Every network is built by the constructors of the families, so Keras has nothing left to build.
         self.built = True
 
@@ -144,12 +150,24 @@ class GenerativeModel(keras.Model, abc.ABC):
     def players(self) -> list[Player]:
         """Returns who moves, in order."""
 
+    def stages(self) -> list[Stage]:
+        """Returns the parts of the training, in order; one in which all players move unless a model says otherwise."""
+        return [Stage("training", [player.name for player in self.players()])]
+
     @abc.abstractmethod
     def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         """Returns the paper's optimizer for each player."""
 
     def figures(self, batch: Batch) -> Terms:
         """Returns what `evaluate` reports beside the terms: a value per example, shape `(batch,)`, by name."""
+        return {}
+
+    def monitors(self, terms: Mapping[str, Terms]) -> Terms:
+        """Returns what each step reports beside the terms and is part of no loss, scalars by name.
+
+        Arguments:
+            terms: of this step, by player; in training without those of players that do not move on every step.
+        """
         return {}
 
     def after_move(self, player: Player, terms: Terms) -> None:
@@ -195,6 +213,16 @@ class GenerativeModel(keras.Model, abc.ABC):
             yield
         finally:
             self._step_kind = None
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Within it terms are computed in inference mode, and the random streams go on as if they had not been."""
+        before = self._random_count.numpy()
+        try:
+            with self._step_of(_TESTING):
+                yield
+        finally:
+            self._random_count.assign(before)
 
     # Training.
 
@@ -298,17 +326,66 @@ class GenerativeModel(keras.Model, abc.ABC):
         optimizers = {name: getattr(optimizer, "inner_optimizer", optimizer) for name, optimizer in optimizers.items()}
         self.compile(**{**config, "optimizer": optimizers})
 
-    def fit(self, x=None, y=None, *args, class_weight=None, sample_weight=None, **kwargs):
+    @property
+    def stage(self) -> int:
+        """Number of the stage that the training is in, from 0."""
+        with tf.init_scope():
+            return int(self._stage.numpy())
+
+    def moving(self) -> list[Player]:
+        """Returns the players of the present stage."""
+        names = self.stages()[self.stage].players
+        return [player for player in self.players() if player.name in names]
+
+    def stage_ends(self, epochs: int) -> list[int]:
+        """Returns how many of `epochs` are over when each stage ends; those that are behind the model take none.
+
+        Raises:
+            InputError: there are fewer epochs than stages.
+        """
+        stages = self.stages()
+        if self.stage == len(stages) - 1:
+            return [0] * self.stage + [epochs]
+        return divide(stages, epochs, self.name)
+
+    def enter_stage(self, number: int, batches: Callable[[], Iterable[Batch]]) -> None:
+        """Goes on to a later stage, one by one; a stage that is over is never entered again.
+
+        Arguments:
+            number: of the stage.
+            batches: gives the training data in batches.
+        """
+        if number <= self.stage:
+            return
+        while self.stage < number:
+            self._stage.assign_add(1)
+            begin = self.stages()[self.stage].begin
+            if begin is not None:
+                begin(batches())
+        # The graph has the moves of the stage for which it was traced.
+        self.make_train_function(force=True)
+        self.test_function = None
+
+    def fit(
+        self, x=None, y=None, batch_size=None, *args, total_epochs=None, class_weight=None, sample_weight=None, **kwargs
+    ):
         """Trains as Keras does, on arrays, on `(x, y)` or on a `tf.data.Dataset`.
+
+        A model that is trained in stages walks through all of them in one call; where it was trained before, it goes
+        on in the stage that it had reached.
 
         Arguments:
             x: pictures (uint8 levels) or points as an array; a dict of arrays; or a dataset of dicts, as
                 `tfgen.data.load` gives, of arrays, or of pairs (example, label).
             y: labels, where `x` is an array.
-            kwargs: as in `keras.Model.fit`.
+            batch_size: for arrays.
+            total_epochs: how many epochs the whole training has, where this call does only some of them; stages are
+                shares of it.
+            args, kwargs: as in `keras.Model.fit`.
 
         Raises:
-            InputError: the data are not what the model models; found before the first step.
+            InputError: the data are not what the model models, or there are fewer epochs than stages; found before
+                the first step.
         """
         if class_weight is not None or sample_weight is not None:
             raise InputError("fit: a generative model has no use for class_weight or sample_weight; resample the data")
@@ -319,7 +396,22 @@ class GenerativeModel(keras.Model, abc.ABC):
         if kwargs.get("validation_data") is not None:
             held_out, label = self._validate(kwargs["validation_data"])
             kwargs["validation_data"] = held_out if label is None else (held_out, label)
-        return super().fit(*self._validate(x, y), *args, **kwargs)
+        x, y = self._validate(x, y)
+        if len(self.stages()) > 1:
+            batches = functools.partial(self._batches_of, x, y, batch_size, kwargs.get("steps_per_epoch"))
+            kwargs["callbacks"] = [StageWalk(total_epochs, batches), *(kwargs.get("callbacks") or [])]
+        return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def _batches_of(self, x, y, batch_size: int | None, steps: int | None) -> Iterator[Batch]:
+        """Yields the training data once, as `unpack` gives them."""
+        if not isinstance(x, (tf.data.Dataset, np.ndarray, dict)):
+            raise InputError(
+                f"{self.name} reads the data again between its stages; give arrays or a tf.data.Dataset, "
+                f"not {type(x).__name__}"
+            )
+        if not isinstance(x, tf.data.Dataset):
+            x = tf.data.Dataset.from_tensor_slices(x if y is None else (x, y)).batch(batch_size or 32)
+        return map(self.unpack, x if steps is None else x.take(steps))
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Measures as Keras does: every player's terms, and the figures that the family's papers report.
@@ -381,28 +473,30 @@ class GenerativeModel(keras.Model, abc.ABC):
     def train_step(self, data) -> dict[str, tf.Tensor]:
         batch = self.unpack(data)
         self._steps.assign_add(1)
-        names = []
+        names, terms = [], {}
         with self._step_of(_TRAINING):
-            for player in self.players():
+            for player in self.moving():
                 if player.every == 1:
-                    self._move(player, batch)
+                    terms[player.name] = self._move(player, batch)
                 else:
+                    # Both branches give the same, nothing: there are no terms of a move that does not take place.
                     tf.cond(
                         self._steps.value % player.every == 0,
-                        lambda player=player: self._move(player, batch),
+                        lambda player=player: self._move(player, batch) and None,
                         lambda: None,
                     )
                 names += self._reported.get(player.name, ())
+            names += self._monitor(terms, batch)
         logs = {name: self._meters[name].result() for name in names}
         losses = [logs[f"{name}_loss"] for name in self.optimizers if f"{name}_loss" in logs]
         # `TerminateOnNaN` watches this name; the sum is no number once a player's loss is none.
         return logs | {"loss": tf.add_n(losses)} if len(self.optimizers) > 1 and losses else logs
 
-    def _move(self, player: Player, batch: Batch) -> None:
-        """Moves one player down its loss, and measures its terms."""
+    def _move(self, player: Player, batch: Batch) -> Terms:
+        """Moves one player down its loss, measures its terms, and returns them."""
         variables = [variable.value for variable in player.variables]
         optimizer = self.optimizers[player.name]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with tf.GradientTape(persistent=self.faults is not None, watch_accessed_variables=False) as tape:
             tape.watch(variables)
             terms = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
             loss = tf.add_n(list(terms.values()))
@@ -412,11 +506,28 @@ class GenerativeModel(keras.Model, abc.ABC):
         unreached = [v.path for v, g in zip(player.variables, gradients, strict=True) if g is None]
         if unreached:
             raise InputError(f"{self.name}: the loss of {player.name!r} does not depend on {', '.join(unreached)}")
-        optimizer.apply(gradients, player.variables)
+        if self.faults is None:
+            self._apply(player, gradients, terms)
+        else:
+            # Scaled gradients may overflow: their optimizer skips such steps itself.
+            seen = [] if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else gradients
+            good = self.faults.look(self._steps.value, player, batch, terms, seen, tape)
+            tf.cond(good, lambda: self._apply(player, gradients, terms), lambda: None)
+        self._report(player, terms, loss, batch)
+        return terms
+
+    def _apply(self, player: Player, gradients: Sequence, terms: Terms) -> None:
+        self.optimizers[player.name].apply(gradients, player.variables)
         if player.name in self.averages:
             self.averages[player.name].update()
         self.after_move(player, terms)
-        self._report(player, terms, loss, batch)
+
+    def watch_faults(self, on: bool = True) -> None:
+        """Has every move of the training looked at for NaN and infinity; `faults.first` tells the first of them."""
+        self.faults = FaultLog() if on else None
+        self.train_function = None
+        if self.compiled:
+            self.make_train_function()
 
     def _report(self, player: Player, terms: Terms, loss, batch: Batch) -> None:
         before = f"{player.name}_" if len(self.optimizers) > 1 else ""
@@ -426,18 +537,28 @@ class GenerativeModel(keras.Model, abc.ABC):
             self._meters.get(name, keras.metrics.Mean).update_state(value, sample_weight=weight)
         self._reported[player.name] = tuple(named)
 
+    def _monitor(self, terms: Mapping[str, Terms], batch: Batch) -> list[str]:
+        """Reports what `monitors` says of a step's terms, and returns the names."""
+        named = self.monitors(terms)
+        weight = tf.shape(batch[self.example.key])[0]
+        for name, value in named.items():
+            self._meters.get(name, keras.metrics.Mean).update_state(value, sample_weight=weight)
+        return list(named)
+
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return self._meters.all()
 
     def test_step(self, data) -> dict[str, tf.Tensor]:
         batch = self.unpack(data)
-        names = []
+        names, terms = [], {}
         with self._step_of(_TESTING):
-            for player in self.players():
-                terms = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
-                self._report(player, terms, tf.add_n(list(terms.values())), batch)
+            for player in self.moving():
+                own = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
+                self._report(player, own, tf.add_n(list(own.values())), batch)
                 names += self._reported[player.name]
+                terms[player.name] = own
+            names += self._monitor(terms, batch)
             for name, values in self.figures(batch).items():
                 self._meters.get(name, keras.metrics.Mean).update_state(values)
                 self._meters.get(f"{name}_se", StandardError).update_state(values)

@@ -32,6 +32,11 @@ class Player:
         weights = {id(weight): weight for network in self.networks for weight in network.trainable_weights}
         return list(weights.values())
 
+    def clip(self, bound: float) -> None:
+        """Brings its weights into [-bound, bound] (Arjovsky et al. 2017, algorithm 1)."""
+        for weight in self.variables:
+            weight.assign(tf.clip_by_value(weight.value, -bound, bound))
+
 
 class Optimizers:
     """The optimizers of several players, where Keras' callbacks and `summary` look for that of a model.

@@ -1,7 +1,27 @@
 """Ready networks, sized by `width`, and what to read from them."""
 
+from tfgen.networks.auto_encoder import AutoEncoder, dcgan_auto_encoder, mlp_auto_encoder
+from tfgen.networks.began import began_decoder, began_encoder
 from tfgen.networks.dcgan import dcgan_discriminator, dcgan_generator
-from tfgen.networks.features import feature_maps, pooled_features
+from tfgen.networks.defaults import default_discriminator, default_generator
+from tfgen.networks.features import feature_maps, pooled_features, with_hidden
+from tfgen.networks.mixture import Mixture, copies
 from tfgen.networks.mlp import mlp
 
-__all__ = ["dcgan_discriminator", "dcgan_generator", "feature_maps", "mlp", "pooled_features"]
+__all__ = [
+    "AutoEncoder",
+    "Mixture",
+    "began_decoder",
+    "began_encoder",
+    "copies",
+    "dcgan_auto_encoder",
+    "dcgan_discriminator",
+    "dcgan_generator",
+    "default_discriminator",
+    "default_generator",
+    "feature_maps",
+    "mlp",
+    "mlp_auto_encoder",
+    "pooled_features",
+    "with_hidden",
+]

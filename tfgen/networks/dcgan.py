@@ -1,8 +1,12 @@
 """The generator and discriminator of DCGAN (Radford, Metz & Chintala 2016), for sides of 8 pixels and more."""
 
+import functools
+from collections.abc import Callable, Sequence
+
 import keras
 
 from tfgen.errors import InputError
+from tfgen.networks.mlp import gaussian_noise
 
 
 def stages_of(shape: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -30,6 +34,7 @@ def dcgan_generator(
     shape: tuple[int, int, int],
     *,
     width: int = 64,
+    norm: Callable[[], keras.layers.Layer] | None = None,
     dtype: str | keras.DTypePolicy | None = None,
 ) -> keras.Sequential:
     """Returns the generator: float32 codes `(batch, latent_size)` to pictures in [-1, 1].
@@ -38,19 +43,21 @@ def dcgan_generator(
         latent_size: of the code.
         shape: `(height, width, channels)` of the pictures.
         width: features before the last layer; they double at each halving of the side.
+        norm: makes a layer that stands in for batch normalisation.
         dtype: its precision; Keras' current one unless given.
     """
     stages, height, base = stages_of(shape)
     widths = [width * 2**index for index in reversed(range(stages))]
+    norm = norm or functools.partial(batch_norm, dtype)
     layers = [
         keras.Input((latent_size,)),
         keras.layers.Dense(height * base * widths[0], use_bias=False, kernel_initializer=_normal(), dtype=dtype),
-        _norm(dtype),
+        norm(),
         keras.layers.ReLU(dtype=dtype),
         keras.layers.Reshape((height, base, widths[0]), dtype=dtype),
     ]
     for features in widths[1:]:
-        layers += [_conv_transpose(features, bias=False, dtype=dtype), _norm(dtype), keras.layers.ReLU(dtype=dtype)]
+        layers += [_conv_transpose(features, bias=False, dtype=dtype), norm(), keras.layers.ReLU(dtype=dtype)]
     layers += [_conv_transpose(shape[2], bias=True, dtype=dtype), keras.layers.Activation("tanh", dtype=dtype)]
     return keras.Sequential(layers, name="generator")
 
@@ -61,6 +68,9 @@ def dcgan_discriminator(
     width: int = 64,
     outputs: int = 1,
     normalize: bool = True,
+    noise: float = 0.0,
+    hidden_noise: float = 0.0,
+    last: Sequence[keras.layers.Layer] = (),
     dtype: str | keras.DTypePolicy | None = None,
 ) -> keras.Sequential:
     """Returns the discriminator: pictures in [-1, 1] to logits `(batch, outputs)`.
@@ -70,16 +80,19 @@ def dcgan_discriminator(
         width: features of the first layer; they double at each halving of the side.
         outputs: number of logits.
         normalize: whether layers behind the first have batch normalisation.
+        noise: standard deviation of the Gaussian noise that is added to pictures in training.
+        hidden_noise: of the noise behind the convolutions.
+        last: layers before the last Dense one.
         dtype: its precision; Keras' current one unless given.
     """
     stages, _, _ = stages_of(shape)
-    layers = [keras.Input(shape)]
+    layers = [keras.Input(shape), *gaussian_noise(noise, dtype)]
     for index in range(stages):
         normalized = normalize and index > 0
         layers.append(_conv(width * 2**index, bias=not normalized, dtype=dtype))
-        layers += [_norm(dtype)] if normalized else []
-        layers.append(keras.layers.LeakyReLU(0.2, dtype=dtype))
-    layers.append(keras.layers.Flatten(dtype=dtype))
+        layers += [batch_norm(dtype)] if normalized else []
+        layers += [keras.layers.LeakyReLU(0.2, dtype=dtype), *gaussian_noise(hidden_noise, dtype)]
+    layers += [keras.layers.Flatten(dtype=dtype), *last]
     layers.append(keras.layers.Dense(outputs, kernel_initializer=_normal(), dtype=dtype))
     return keras.Sequential(layers, name="discriminator")
 
@@ -94,7 +107,8 @@ def _conv_transpose(features: int, *, bias: bool, dtype) -> keras.layers.Layer:
     )
 
 
-def _norm(dtype) -> keras.layers.Layer:
+def batch_norm(dtype=None) -> keras.layers.Layer:
+    """Returns batch normalisation as DCGAN has it."""
     # With Keras' momentum of 0.99 the moving statistics lag for several hundred steps.
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=_normal(mean=1.0), dtype=dtype)
 

@@ -20,6 +20,27 @@ def feature_maps(network: keras.Model) -> list[keras.KerasTensor]:
     return list(maps.values())
 
 
+def with_hidden(network: keras.Model, before: type[keras.layers.Layer] | None = None) -> keras.Model:
+    """Returns the same layers as a network that gives two tensors: the last hidden features, and the output.
+
+    Arguments:
+        network: a Sequential or functional network that ends in a layer with a kernel.
+        before: kind of a layer that stands behind the features instead, if the network has one.
+
+    Raises:
+        InputError: the network has no such layer.
+    """
+    layers = network.layers if getattr(network, "inputs", None) else []
+    heads = [layer for layer in layers if before is not None and isinstance(layer, before)]
+    heads = heads[:1] or [layer for layer in layers if hasattr(layer, "kernel")][-1:]
+    if not heads:
+        raise InputError(
+            f"features: {getattr(network, 'name', network)!r} shows none; take a Sequential or functional network "
+            "that ends in a dense layer"
+        )
+    return keras.Model(network.inputs, [heads[0].input, network.outputs[0]])
+
+
 def pooled_features(network: keras.Model, x, *, side: int = 4) -> tf.Tensor:
     """Returns all maps of a network, each max-pooled to a grid, in one vector (Radford et al. 2016, section 5.1).
 

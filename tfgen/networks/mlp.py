@@ -1,7 +1,7 @@
 """Multilayer perceptrons."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -12,26 +12,41 @@ def mlp(
     *,
     hidden: Sequence[int],
     activation: str = "tanh",
+    norm: Callable[[], keras.layers.Layer] | None = None,
+    noise: float = 0.0,
+    hidden_noise: float = 0.0,
+    last: Sequence[keras.layers.Layer] = (),
+    output_activation: str | None = None,
     name: str,
     dtype: str | keras.DTypePolicy | None = None,
 ) -> keras.Sequential:
-    """Returns Dense layers from any shape to any shape, without an activation on the last.
+    """Returns Dense layers from any shape to any shape.
 
     Arguments:
         input_shape: without the batch axis.
         output_shape: without the batch axis.
         hidden: widths of the hidden layers.
         activation: of the hidden layers.
+        norm: makes a layer before each of these activations, in place of biases.
+        noise: standard deviation of the Gaussian noise that is added to inputs in training.
+        hidden_noise: of the noise behind the hidden layers.
+        last: layers before the last Dense one.
+        output_activation: of that.
         name: of the network.
         dtype: its precision; Keras' current one unless given.
     """
-    return keras.Sequential(
-        [
-            keras.Input(tuple(input_shape)),
-            keras.layers.Flatten(dtype=dtype),
-            *(keras.layers.Dense(width, activation, dtype=dtype) for width in hidden),
-            keras.layers.Dense(math.prod(output_shape), dtype=dtype),
-            keras.layers.Reshape(tuple(output_shape), dtype=dtype),
-        ],
-        name=name,
-    )
+    layers = [keras.Input(tuple(input_shape)), keras.layers.Flatten(dtype=dtype), *gaussian_noise(noise, dtype)]
+    for width in hidden:
+        if norm is None:
+            layers.append(keras.layers.Dense(width, activation, dtype=dtype))
+        else:
+            dense = keras.layers.Dense(width, use_bias=False, dtype=dtype)
+            layers += [dense, norm(), keras.layers.Activation(activation, dtype=dtype)]
+        layers += gaussian_noise(hidden_noise, dtype)
+    layers += [*last, keras.layers.Dense(math.prod(output_shape), output_activation, dtype=dtype)]
+    return keras.Sequential([*layers, keras.layers.Reshape(tuple(output_shape), dtype=dtype)], name=name)
+
+
+def gaussian_noise(deviation: float, dtype=None) -> list[keras.layers.Layer]:
+    """Returns a layer that adds Gaussian noise in training, or nothing where its standard deviation is 0."""
+    return [keras.layers.GaussianNoise(deviation, dtype=dtype)] if deviation else []

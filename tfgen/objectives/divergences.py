@@ -22,15 +22,25 @@ class Divergence:
 
     Arguments:
         f: convex, f(1) = 0 but for the divergence `gan`, where it is -2 log 2.
+        slope: f', of numbers above 0.
         activation: g, which maps all numbers into the domain of the conjugate f*.
         conjugate: f*(g(v)) as a function of v, in a form that does not overflow where the result does not.
         threshold: f'(1), which g(v) exceeds where p > q.
     """
 
     f: Function
+    slope: Function
     activation: Function
     conjugate: Function
     threshold: float
+
+    def intercept(self, u) -> tf.Tensor:
+        """Returns f(u) - u f'(u), where the tangent at u meets the axis; at u = p/q this is the slope of D_f along q."""
+        return self.f(u) - u * self.slope(u)
+
+    def centred(self, u) -> tf.Tensor:
+        """Returns f(u) - f(1) - f'(1) (u - 1), which gives the same divergence and is least, 0, at u = 1."""
+        return self.f(u) - self.f(tf.ones_like(u)) - self.threshold * (u - 1.0)
 
 
 def _jeffreys_conjugate(v):
@@ -47,6 +57,7 @@ def _weighted_jensen_shannon(pi: float) -> Divergence:
 
     return Divergence(
         f=lambda u: pi * u * tf.math.log(u) - (1.0 - pi + pi * u) * tf.math.log(1.0 - pi + pi * u),
+        slope=lambda u: pi * (tf.math.log(u) - tf.math.log(1.0 - pi + pi * u)),
         activation=lambda v: -pi * math.log(pi) - tf.nn.softplus(-v),
         conjugate=conjugate,
         threshold=0.0,
@@ -70,6 +81,7 @@ def _alpha(alpha: float) -> Divergence:
 
     return Divergence(
         f=lambda u: (u**alpha - 1.0 - alpha * (u - 1.0)) / (alpha * (alpha - 1.0)),
+        slope=lambda u: (u ** (alpha - 1.0) - 1.0) / (alpha - 1.0),
         activation=activation,
         conjugate=lambda v: (base(v) ** power - 1.0) / alpha,
         threshold=0.0,
@@ -78,30 +90,68 @@ def _alpha(alpha: float) -> Divergence:
 
 _PLAIN = {
     "total_variation": Divergence(
-        lambda u: 0.5 * tf.abs(u - 1.0), lambda v: 0.5 * tf.tanh(v), lambda v: 0.5 * tf.tanh(v), 0.0
+        f=lambda u: 0.5 * tf.abs(u - 1.0),
+        slope=lambda u: 0.5 * tf.sign(u - 1.0),
+        activation=lambda v: 0.5 * tf.tanh(v),
+        conjugate=lambda v: 0.5 * tf.tanh(v),
+        threshold=0.0,
     ),
-    "kl": Divergence(lambda u: u * tf.math.log(u), tf.identity, lambda v: tf.exp(v - 1.0), 1.0),
-    "reverse_kl": Divergence(lambda u: -tf.math.log(u), lambda v: -tf.exp(-v), lambda v: v - 1.0, -1.0),
-    "pearson": Divergence(lambda u: (u - 1.0) ** 2, tf.identity, lambda v: 0.25 * v**2 + v, 0.0),
+    "kl": Divergence(
+        f=lambda u: u * tf.math.log(u),
+        slope=lambda u: tf.math.log(u) + 1.0,
+        activation=tf.identity,
+        conjugate=lambda v: tf.exp(v - 1.0),
+        threshold=1.0,
+    ),
+    "reverse_kl": Divergence(
+        f=lambda u: -tf.math.log(u),
+        slope=lambda u: -1.0 / u,
+        activation=lambda v: -tf.exp(-v),
+        conjugate=lambda v: v - 1.0,
+        threshold=-1.0,
+    ),
+    "pearson": Divergence(
+        f=lambda u: (u - 1.0) ** 2,
+        slope=lambda u: 2.0 * (u - 1.0),
+        activation=tf.identity,
+        conjugate=lambda v: 0.25 * v**2 + v,
+        threshold=0.0,
+    ),
     "neyman": Divergence(
-        lambda u: (1.0 - u) ** 2 / u, lambda v: 1.0 - tf.exp(-v), lambda v: 2.0 - 2.0 * tf.exp(-0.5 * v), 0.0
+        f=lambda u: (1.0 - u) ** 2 / u,
+        slope=lambda u: 1.0 - u**-2,
+        activation=lambda v: 1.0 - tf.exp(-v),
+        conjugate=lambda v: 2.0 - 2.0 * tf.exp(-0.5 * v),
+        threshold=0.0,
     ),
     "squared_hellinger": Divergence(
-        lambda u: (tf.sqrt(u) - 1.0) ** 2, lambda v: 1.0 - tf.exp(-v), lambda v: tf.exp(v) - 1.0, 0.0
+        f=lambda u: (tf.sqrt(u) - 1.0) ** 2,
+        slope=lambda u: 1.0 - tf.math.rsqrt(u),
+        activation=lambda v: 1.0 - tf.exp(-v),
+        conjugate=lambda v: tf.exp(v) - 1.0,
+        threshold=0.0,
     ),
-    "jeffreys": Divergence(lambda u: (u - 1.0) * tf.math.log(u), tf.identity, _jeffreys_conjugate, 0.0),
+    "jeffreys": Divergence(
+        f=lambda u: (u - 1.0) * tf.math.log(u),
+        slope=lambda u: tf.math.log(u) + 1.0 - 1.0 / u,
+        activation=tf.identity,
+        conjugate=_jeffreys_conjugate,
+        threshold=0.0,
+    ),
     # As its function f says, this is twice the usual Jensen-Shannon divergence.
     "jensen_shannon": Divergence(
-        lambda u: u * tf.math.log(u) - (u + 1.0) * tf.math.log(0.5 * (u + 1.0)),
-        lambda v: math.log(2.0) - tf.nn.softplus(-v),
-        lambda v: tf.nn.softplus(v) - math.log(2.0),
-        0.0,
+        f=lambda u: u * tf.math.log(u) - (u + 1.0) * tf.math.log(0.5 * (u + 1.0)),
+        slope=lambda u: tf.math.log(u) - tf.math.log(0.5 * (u + 1.0)),
+        activation=lambda v: math.log(2.0) - tf.nn.softplus(-v),
+        conjugate=lambda v: tf.nn.softplus(v) - math.log(2.0),
+        threshold=0.0,
     ),
     "gan": Divergence(
-        lambda u: u * tf.math.log(u) - (u + 1.0) * tf.math.log(u + 1.0),
-        lambda v: -tf.nn.softplus(-v),
-        tf.nn.softplus,
-        -math.log(2.0),
+        f=lambda u: u * tf.math.log(u) - (u + 1.0) * tf.math.log(u + 1.0),
+        slope=lambda u: tf.math.log(u) - tf.math.log(u + 1.0),
+        activation=lambda v: -tf.nn.softplus(-v),
+        conjugate=tf.nn.softplus,
+        threshold=-math.log(2.0),
     ),
 }
 _OF_A_NUMBER = {"weighted_jensen_shannon": _weighted_jensen_shannon, "alpha": _alpha}

@@ -1,6 +1,7 @@
 """From a run's record to a compiled model on its data."""
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import platform
 import typing
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import keras
 import numpy as np
 
-from tfgen.endpoints import make_seed
+from tfgen.endpoints import make_seed, samples_by_class
 from tfgen.errors import InputError
 from tfgen.registry import Entry, get_class
 from tfgen.specs import Images
@@ -59,10 +60,11 @@ def check_match(entry: Entry, source, conditional: bool | None) -> bool:
     Arguments:
         entry: of the registry.
         source: a `tfgen.data.Source`.
-        conditional: whether it should be; None leaves it to the model.
+        conditional: whether it should be; None leaves it to the model, and to the data if they have few labels.
 
     Raises:
-        InputError: points for a model of pictures, or labels and a model that does not take them.
+        InputError: points for a model of pictures, or labels and a model that does not take them, or few labels and
+            one that needs them all.
     """
     kind = typing.get_type_hints(get_class(entry.id).__init__).get("example")
     if kind is not None and not isinstance(source.example, kind):
@@ -73,7 +75,11 @@ def check_match(entry: Entry, source, conditional: bool | None) -> bool:
         raise InputError(f"{entry.id} takes no labels; leave --conditional out")
     if conditional is False and needs:
         raise InputError(f"{entry.id} is conditional; leave --no-conditional out")
-    conditional = bool(needs) if conditional is None else conditional
+    few = source.label is not None and source.label.partial
+    if few and not (conditional is not False and getattr(get_class(entry.id), "partial_labels", False)):
+        reason = "takes no labels" if needs is False or conditional is False else "needs the labels of all examples"
+        raise InputError(f"{entry.id} {reason}; leave --labels-per-class out")
+    conditional = bool(needs or few) if conditional is None else conditional
     if conditional and source.label is None:
         raise InputError(f"{entry.id} is conditional, but {source.describe()}; there are no labels")
     return conditional
@@ -90,13 +96,14 @@ def spread_labels(model, count: int, labels=None) -> np.ndarray | None:
     Raises:
         InputError: labels for a model that takes none, of another number, or out of range.
     """
-    if model.label is None:
+    if not samples_by_class(model):
         if labels is not None:
-            raise InputError(f"labels: {model.name} was trained without labels")
+            reason = "was trained without labels" if model.label is None else "samples no class that is asked for"
+            raise InputError(f"labels: {model.name} {reason}")
         return None
     if labels is None:
         return np.arange(count, dtype=np.int32) % model.label.count
-    labels = model.label.validate(np.atleast_1d(labels), "labels")
+    labels = dataclasses.replace(model.label, partial=False).validate(np.atleast_1d(labels), "labels")
     if len(labels) not in (1, count):
         raise InputError(f"labels: {len(labels)} for {count} samples; give one for all, or one for each")
     return np.broadcast_to(labels, (count,)).copy()

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import pictures
+from tfgen.endpoints import samples_by_class
 from tfgen.training.checkpoints import Checkpoints, Place, write_text
 from tfgen.training.run import Interrupted
 
@@ -49,7 +50,7 @@ def preview_picture(model, count: int = 64, seed: int = 0):
         count: number of examples; rounded up to whole rows of classes.
         seed: of the latents or draws.
     """
-    if model.label is None:
+    if not samples_by_class(model):
         return pictures.of_examples(model.example, model.preview(count, seed).numpy())
     classes = min(model.label.count, 16)
     rows = -(-count // classes)

@@ -37,6 +37,7 @@ def train(
     validation: str | None = None,
     samples: int = 64,
     every: int = 1,
+    doctor: bool = False,
     callbacks: Sequence = (),
     verbose: int | str = "auto",
     command: Sequence[str] | None = None,
@@ -63,6 +64,7 @@ def train(
         validation: split to measure after each epoch, as `test`.
         samples: number of examples in an epoch's picture.
         every: number of epochs between two pictures and between two checkpoints; the last has both.
+        doctor: whether a `tfgen.callbacks.Doctor` looks at the training, for adversarial models.
         callbacks: of Keras, beside the run's own.
         verbose: of Keras: 0 is silent, 1 a progress bar, 2 a line per epoch.
         command: what the user typed, for the record.
@@ -80,13 +82,14 @@ def train(
         "epochs": recipe["epochs"] if epochs is None else epochs,
         "batch_size": recipe["batch_size"] if batch_size is None else batch_size,
         "seed": seed, "precision": precision, "learning_rate": learning_rate, "ema": ema, "validation": validation,
-        "samples": samples, "every": every,
+        "samples": samples, "every": every, "doctor": doctor,
     }  # fmt: skip
     _check_numbers(training)
     out = out or default_folder(id, data)
     Run.check_free(out, force=force)
 
     from tfgen.data import names, open_source
+    from tfgen.models import AdversarialModel
     from tfgen.training import building
 
     if data not in names() and pathlib.Path(data).expanduser().exists():
@@ -101,6 +104,9 @@ def train(
         "training": training,
     }
     model = _new_model(record, source)
+    model.stage_ends(training["epochs"])
+    if doctor and not isinstance(model, AdversarialModel):
+        raise InputError(f"doctor: {id} is no adversarial model; leave it out")
     _batches(source, training, "train")
     if validation:
         _batches(source, training, validation)
@@ -199,9 +205,12 @@ def _fit(run: Run, model, source, place: Place, callbacks: Sequence, verbose) ->
     validation = training["validation"] and _batches(source, training, training["validation"], shuffle=False, keys=keys)
     began, former = time.monotonic(), run.record["seconds"]
     with _interrupts() as stop:
+        # First, so that the others write what it finds.
+        doctors = [_doctor(source, training, keys, verbose)] if training.get("doctor") else []
 
         def fit(data, first, last):
             own = [
+                *doctors,
                 HistoryLog(run.path / "history.csv"),
                 ScalarLog(run.path / "tensorboard"),
                 SampleGrid(run.path / "samples", training["samples"], every=every),
@@ -209,7 +218,7 @@ def _fit(run: Run, model, source, place: Place, callbacks: Sequence, verbose) ->
             ]
             model.fit(
                 data, initial_epoch=first, epochs=last, validation_data=validation, callbacks=[*callbacks, *own],
-                verbose=verbose, shuffle=False,
+                verbose=verbose, shuffle=False, total_epochs=epochs,
             )  # fmt: skip
 
         def end(status):
@@ -233,10 +242,24 @@ def _fit(run: Run, model, source, place: Place, callbacks: Sequence, verbose) ->
         except BaseException:
             end("failed")
             raise
+    for doctor in doctors:
+        if doctor.fault is not None:
+            end("failed")
+            raise InputError(f"{run.path}: {doctor.fault}; the weights are those of the step before")
     save_model(model, run.path / "model.keras")
     end("finished")
     run.model = model
     return run
+
+
+def _doctor(source, training: Mapping, keys: Sequence[str], verbose):
+    """Returns a doctor who compares with some hundred examples, and with the modes where they are known."""
+    from tfgen.data.mixtures import MIXTURES
+    from tfgen.training.doctor import Doctor
+
+    count = min(512, source.sizes["train"])
+    examples = next(iter(source.dataset("train", count, shuffle=False, keys=keys)))
+    return Doctor(examples, MIXTURES.get(source.name), verbose=verbose != 0)
 
 
 def _batches(source, training: Mapping, split: str, **options):

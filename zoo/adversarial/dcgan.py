@@ -1,18 +1,14 @@
 """DCGAN: an architecture that makes convolutional GANs train."""
 
 import keras
-import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfgen.endpoints import Example, endpoint
-from tfgen.models.adversarial import AdversarialModel
+from tfgen.models.adversarial import AdversarialModel, uniform_codes
 from tfgen.models.players import Batch, Terms
 from tfgen.networks import feature_maps, pooled_features
 from tfgen.objectives import discriminator_cross_entropy, non_saturating
 from tfgen.registry import register
 from tfgen.specs import Images
-
-tfd = tfp.distributions
 
 
 @register(
@@ -64,7 +60,7 @@ class DCGAN(AdversarialModel):
 
     def latent_prior(self):
         """Returns the uniform distribution over [-1, 1] in each coordinate."""
-        return tfd.Independent(tfd.Uniform(-tf.ones(self.latent_size), tf.ones(self.latent_size)), 1)
+        return uniform_codes(self.latent_size)
 
     def discriminator_terms(self, batch: Batch) -> Terms:
         # Two calls: statistics of real and fake batches must not mix.

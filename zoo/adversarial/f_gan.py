@@ -75,6 +75,10 @@ class FGAN(AdversarialModel):
         v = self.score(x)
         return v if self.cap is None else self.cap - tf.nn.softplus(self.cap - v)
 
+    def realness(self, score):
+        # g(v) is f'(p/q) at the best, and f' grows.
+        return self.divergence.activation(score) - self.divergence.threshold
+
     def discriminator_terms(self, batch: Batch) -> Terms:
         real, fake = self.capped_score(self.real(batch)), self.capped_score(self.fake(batch))
         return {

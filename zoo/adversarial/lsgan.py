@@ -63,6 +63,9 @@ class LSGAN(AdversarialModel):
         super().__init__(example=example, latent_size=latent_size, **networks, **kwargs)
         self.a, self.b, self.c = codes
 
+    def realness(self, score):
+        return (score - 0.5 * (self.a + self.b)) * (self.b - self.a)
+
     def discriminator_terms(self, batch: Batch) -> Terms:
         return {
             "real": least_squares(self.score(self.real(batch)), self.b),

@@ -45,6 +45,8 @@ class WGAN(AdversarialModel):
         kwargs: `seed`, `name`, `dtype`.
     """
 
+    has_boundary = False
+
     def __init__(
         self,
         *,
@@ -71,8 +73,7 @@ class WGAN(AdversarialModel):
     def after_move(self, player, terms):
         # Algorithm 1 clips after each update, so G never sees an unclipped critic; the authors' code clips before.
         if player.name == "discriminator":
-            for weight in player.variables:
-                weight.assign(tf.clip_by_value(weight.value, -self.clip, self.clip))
+            player.clip(self.clip)
 
     def default_optimizers(self):
         return {name: keras.optimizers.RMSprop(5e-5, rho=0.99) for name in ("discriminator", "generator")}

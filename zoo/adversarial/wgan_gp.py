@@ -48,6 +48,8 @@ class WGANGP(AdversarialModel):
         kwargs: `seed`, `name`, `dtype`.
     """
 
+    has_boundary = False
+
     def __init__(
         self,
         *,

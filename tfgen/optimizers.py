@@ -1,0 +1,51 @@
+"""Optimizers that Keras lacks."""
+
+import zlib
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class SGHMC(keras.optimizers.Optimizer):
+    r"""Stochastic gradient Hamiltonian Monte Carlo: draws weights from exp(-U), where U is the loss.
+
+    .. math:: v \leftarrow (1 - \alpha) v - \eta \nabla U + N(0, 2 \alpha \eta I), \qquad \theta \leftarrow \theta + v
+
+    (T. Chen, E. Fox, C. Guestrin, "Stochastic Gradient Hamiltonian Monte Carlo", ICML 2014, eq. 15, without an estimate
+    of the gradients' own noise). The loss has to be the whole potential: summed over the data, with the prior.
+
+    Arguments:
+        learning_rate: eta.
+        friction: alpha, in (0, 1].
+        seed: of the noise, with the optimizer's name; the same step draws the same noise, also when it is resumed.
+        kwargs: as of every Keras optimizer.
+    """
+
+    def __init__(self, learning_rate=1e-6, friction: float = 0.1, seed: int = 0, name: str = "sghmc", **kwargs):
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self.friction, self.seed = friction, seed
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self._velocities = self.add_optimizer_variables(variables, "velocity")
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        rate, friction = (tf.cast(value, variable.dtype) for value in (learning_rate, self.friction))
+        # Two players must not draw the same noise: their optimizers differ by name.
+        key = tf.random.fold_in(tf.stack([self.seed, zlib.crc32(self.name.encode()) & 0x7FFFFFFF]), index, alg="philox")
+        key = tf.random.fold_in(key, tf.cast(self.iterations.value, tf.int32), alg="philox")
+        noise = tf.random.stateless_normal(variable.shape, key, dtype=variable.dtype, alg="philox")
+        velocity = self._velocities[index]
+        velocity.assign(
+            (1.0 - friction) * velocity.value
+            - rate * tf.cast(gradient, variable.dtype)
+            + tf.sqrt(2.0 * friction * rate) * noise
+        )
+        variable.assign_add(velocity.value)
+
+    def get_config(self):
+        return super().get_config() | {"friction": self.friction, "seed": self.seed}
