@@ -14,6 +14,6 @@ class InputError(ValueError):
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """Returns "unknown <kind> 'name'" with the nearest known names, or all of them if none is near."""
     known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
     return f"unknown {kind} {str(name)!r}; {hint}"
