@@ -26,16 +26,21 @@ class Reweighting:
     weights: Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]
 
 
+def _ascending(h: np.ndarray, beta: float) -> np.ndarray:
+    # A classifier that is sure of the mixture may say infinity, which has no product with 0.
+    return (1.0 - beta) * np.minimum(np.sort(h.astype(np.float64)), 1e30)
+
+
 def _star_threshold(h: np.ndarray, beta: float) -> float:
     # The sum over the k smallest h, of which as many count as are below their own threshold (algorithm 2).
-    ascending = (1.0 - beta) * np.sort(h.astype(np.float64))
+    ascending = _ascending(h, beta)
     thresholds = (beta * len(h) + np.cumsum(ascending)) / np.arange(1, len(h) + 1)
-    within = (ascending <= thresholds) & np.isfinite(thresholds)
+    within = ascending <= thresholds
     return float(thresholds[np.flatnonzero(within)[-1]])
 
 
 def _dagger_threshold(h: np.ndarray, beta: float) -> float:
-    ascending = (1.0 - beta) * np.sort(h.astype(np.float64))
+    ascending = _ascending(h, beta)
     counts, sums = np.arange(1, len(h) + 1), np.cumsum(ascending)
     # Where more than a share beta is not covered at all, no finite threshold is enough.
     thresholds = np.maximum(counts - beta * len(h), 0.0) / np.maximum(sums, 1e-30)
