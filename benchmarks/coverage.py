@@ -89,9 +89,9 @@ def train(id: str, data: str, seed: int) -> dict[str, float]:
     start = time.perf_counter()
     model.fit(batch, batch_size=BATCH, epochs=10 * stages, verbose=0)
     figures = {"seconds": time.perf_counter() - start, "steps": steps}
-    figures |= measure(model, mixture)
-    with model.averaged_weights():
-        figures |= {f"ema_{name}": value for name, value in measure(model, mixture).items()}
+    for prefix, averaged in (("", False), ("ema_", True)):
+        with model.averaged_weights(averaged):
+            figures |= {f"{prefix}{name}": value for name, value in measure(model, mixture).items()}
     return figures
 
 

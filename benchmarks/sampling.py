@@ -10,6 +10,7 @@ compiles, and is reported apart.
 """
 
 import argparse
+import math
 import os
 import time
 
@@ -36,15 +37,20 @@ FLAT = ("nade", "made")
 NAIVE_DRAWS = 8
 
 
-def least(function, repeats: int) -> float:
-    """Returns the least wall time of several calls, in seconds, behind a first one that is not counted."""
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
+def least(repeats: int, *functions) -> list[float]:
+    """Returns the least wall time of several calls of each function, in seconds, behind a first that is not counted.
+
+    They are called in turn, so that a slow spell of the machine meets all of them.
+    """
+    for function in functions:
         function()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    times = [math.inf] * len(functions)
+    for _ in range(repeats):
+        for index, function in enumerate(functions):
+            start = time.perf_counter()
+            function()
+            times[index] = min(times[index], time.perf_counter() - start)
+    return times
 
 
 def parse_size(text: str) -> tuple[int, int, int]:
@@ -69,10 +75,9 @@ def measure(id: str, shape: tuple[int, int, int], batch: int, repeats: int) -> s
     start = time.perf_counter()
     model.sample(batch, seed=0)
     first = time.perf_counter() - start
-    pass_time = least(lambda: forward(images), repeats)
-    sample_time = least(lambda: model.sample(batch, seed=0), repeats)
+    pass_time, sample_time = least(repeats, lambda: forward(images), lambda: model.sample(batch, seed=0))
     draws = shape[0] * shape[1] * model.draws
-    naive_time = least(lambda: [forward(images) for _ in range(NAIVE_DRAWS)], 1) * draws / NAIVE_DRAWS
+    naive_time = least(1, lambda: [forward(images) for _ in range(NAIVE_DRAWS)])[0] * draws / NAIVE_DRAWS
     return (
         f"{id:20} {'x'.join(map(str, shape)):9} {batch:5d} {pass_time:10.4f} {sample_time:12.4f} "
         f"{sample_time / pass_time:7.2f} {naive_time:10.1f} {naive_time / pass_time:8.0f} {first:8.1f}"
@@ -88,8 +93,8 @@ def measure_tfp(shape: tuple[int, int, int], batch: int, repeats: int) -> str:
     )
     images = tf.zeros((batch, *shape))
     forward = tf.function(lambda x: network.log_prob(x, training=False))
-    pass_time = least(lambda: forward(images), repeats)
-    sample = tf.function(lambda: network.sample(batch, seed=(0, 0)))
+    (pass_time,) = least(repeats, lambda: forward(images))
+    sample = tf.function(lambda: network.sample(batch, seed=0))
     start = time.perf_counter()
     sample()
     first = time.perf_counter() - start

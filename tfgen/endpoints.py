@@ -275,7 +275,7 @@ def endpoint(*, returns: str | None = None, **inputs: Input) -> Callable:
                 if isinstance(kind, Label) and len(array) != examples:
                     raise InputError(f"{parameter}: {len(array)} labels for {examples} examples; pass one for each")
                 tensors[kind.tensor_spec(self, parameter).name] = tf.constant(array)
-            with self.averaged_weights():
+            with self._weights_to_show():
                 result = self.compiled_endpoint(call.endpoint)(**tensors)
             output = call.endpoint.output(self)
             return result[output] if set(result) == {output} else result

@@ -379,6 +379,23 @@ def test_averaged_weights_are_put_back_when_something_goes_wrong():
     assert game.numbers == played(1)
 
 
+def test_endpoints_use_averaged_weights_unless_those_of_the_last_step_are_asked_for():
+    game = eager(Game(), ema=0.75)
+    play(game, 1, points(3.0))
+    last, average = played(1)[0], averaged([1.0, -4.0], 0.75)
+    shown = [game.sample(1)[0]]
+    with game.averaged_weights(False):
+        shown.append(game.sample(1)[0])
+        with game.averaged_weights():
+            shown.append(game.sample(1)[0])
+            with game.averaged_weights(False):
+                shown.append(game.sample(1)[0])
+        shown.append(game.sample(1)[0])
+    shown.append(game.sample(1)[0])
+    np.testing.assert_allclose(shown, [average, last, average, last, last, average])
+    assert game.numbers[0] == last
+
+
 def test_statistics_beside_trainable_weights_are_copied_into_the_average():
     norm = keras.layers.BatchNormalization()
     norm.build((None, 2))

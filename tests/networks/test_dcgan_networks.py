@@ -117,3 +117,14 @@ def test_another_norm_and_further_layers_take_their_place():
     assert "BatchNormalization" not in kinds(generator)
     discriminator = dcgan_discriminator((16, 16, 1), width=4, last=[keras.layers.Dropout(0.5)])
     assert kinds(discriminator)[-3:] == ["Flatten", "Dropout", "Dense"]
+
+
+def test_without_normalisation_every_layer_of_the_generator_has_a_bias():
+    network = dcgan_generator(8, (32, 32, 3), width=4, normalize=False, output_activation=None)
+    assert kinds(network) == [
+        "Dense", "ReLU", "Reshape", "Conv2DTranspose", "ReLU", "Conv2DTranspose", "ReLU", "Conv2DTranspose",
+    ]  # fmt: skip
+    assert all(layer.use_bias for layer in network.layers if hasattr(layer, "use_bias"))
+    # Any numbers: there is no last activation.
+    network.layers[-1].bias.assign(np.full(3, 7.0))
+    assert tf.reduce_min(network(tf.zeros((1, 8)))) > 6.0

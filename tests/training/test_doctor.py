@@ -259,6 +259,20 @@ def test_figures_go_to_the_history_to_csv_and_to_tensorboard(tmp_path):
     assert names <= {value.tag for event in events for value in event.summary.value}
 
 
+def test_figures_of_averaged_weights_stand_beside_those_of_the_last_step():
+    model = tfgen.create("gan", example=Points(2), latent_size=2, width=8)
+    model.compile(ema=0.9)
+    doctor = Doctor(POINTS, ring(), verbose=False)
+    doctor.set_model(model)
+    for network in (model.generator, model.discriminator):
+        for weight in network.weights:
+            weight.assign(tf.zeros_like(weight.value))
+    figures = doctor.examine()
+    assert figures["diversity"] == 0.0  # all samples are the same
+    assert figures["ema_diversity"] > 0.1
+    assert figures["real_accuracy"] == 0.5  # all scores are 0
+
+
 def test_the_nearest_distance_of_known_points():
     x = np.array([[0.0, 0.0], [0.0, 3.0], [4.0, 0.0]])
     assert nearest_distance(x) == pytest.approx((3.0 + 3.0 + 4.0) / 3.0)

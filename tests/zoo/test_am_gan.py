@@ -114,6 +114,16 @@ def test_samples_can_be_asked_for_by_class_where_classes_are_predefined():
     assert "arithmetic" not in model.endpoints()
 
 
+@pytest.mark.slow
+def test_a_model_with_predefined_classes_is_exported_and_saved_with_them(tmp_path):
+    model = tfgen.create("am_gan", example=Points(2), label=Labels(3), latent_size=2, width=4, predefined=True)
+    report = tfgen.export.verify(tfgen.export.saved_model(model, tmp_path / "artifact"), model)
+    assert report.ok, report
+    model.save(tmp_path / "model.keras")
+    loaded, label = tfgen.load_model(tmp_path / "model.keras"), [0, 1, 2]
+    np.testing.assert_array_equal(loaded.sample(3, label=label), model.sample(3, label=label))
+
+
 def test_samples_cannot_be_asked_for_by_class_where_each_gets_its_own():
     model = of_known_logits()
     assert model.sample(3).shape == (3, 4)

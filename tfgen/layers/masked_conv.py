@@ -12,18 +12,20 @@ class PixelState(NamedTuple):
     """One layer at one pixel.
 
     Arguments:
-        weights: for each step what is multiplied with the inputs that have become known: at the first those of the
-            pixels to the left and, under mask B, of the first colour. Each `(inputs, filters that see them)`.
-        sums: of the outputs that are not finished yet: bias, rows above and known inputs; `(batch, filters)`, and
-            less with each finished group.
-        left: inputs of the pixels to the left, as far as it sees, each `(batch, channels)`.
+        weights: of each group of inputs: what the pixel's unfinished outputs take from it, then the outputs of the
+            pixels to the right, the nearest first; `(channels // groups, filters that see it)`.
+        sums: of the outputs that are not finished yet: bias, rows above, pixels to the left and known inputs;
+            `(batch, filters)`, and less with each finished group.
+        carry: from the pixel to the left, see `MaskedConv2D.begin_row`.
         known: inputs of the pixel that are known, each `(batch, channels // groups)`.
+        ahead: what each of them contributes to the pixels to the right, `(batch, reach * filters)`.
     """
 
     weights: tuple[tf.Tensor, ...]
     sums: tf.Tensor
-    left: tuple[tf.Tensor, ...]
+    carry: tuple[tf.Tensor, ...]
     known: tuple[tf.Tensor, ...] = ()
+    ahead: tuple[tf.Tensor, ...] = ()
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -106,35 +108,34 @@ class MaskedConv2D(keras.layers.Layer):
         kernel, bias = (tf.cast(weight.value, self.compute_dtype) for weight in (self.kernel, self.bias))
         channels = kernel.shape[2]
         rows = tf.zeros((batch, self.rows, width, channels), self.compute_dtype)
-        left = (tf.zeros((batch, channels), self.compute_dtype),) * self.reach
-        return {
-            "weights": self._step_weights(kernel[-1]),
-            "bias": bias,
-            "kernel": kernel[:-1],
-            "rows": rows,
-            "left": left,
-        }
+        nothing = (tf.zeros((batch, self.filters), self.compute_dtype),) * self.reach
+        weights = self._step_weights(kernel[-1])
+        return {"weights": weights, "bias": bias, "kernel": kernel[:-1], "rows": rows, "nothing": nothing}
 
     def _step_weights(self, row) -> tuple[tf.Tensor, ...]:
         """Returns `PixelState.weights` from the last row of the kernel: matrices of their own, as a loop wants them."""
-        centre = row[self.reach]
-        inputs, outputs = centre.shape[0] // self.groups, self.filters // self.groups
-        first = 1 if self.mask == "A" else 0
-        own = [
-            centre[group * inputs : (group + 1) * inputs, (group + first) * outputs :]
-            for group in range(self.groups - first)
-        ]
-        left = tf.reshape(row[: self.reach], (-1, self.filters))
-        return (left, *own) if self.mask == "A" else (tf.concat([left, own[0]], 0), *own[1:])
+        channels = row.shape[1]
+        inputs, outputs, first = channels // self.groups, self.filters // self.groups, int(self.mask == "A")
+        right = tf.reshape(tf.transpose(row[: self.reach][::-1], (1, 0, 2)), (channels, -1))
+        weights = []
+        for group in range(self.groups):
+            of_group = slice(group * inputs, (group + 1) * inputs)
+            own = row[self.reach, of_group, (group + first) * outputs :]
+            weights.append(tf.concat([own, right[of_group]], 1))
+        return tuple(weights)
 
     def begin_row(self, cache: dict) -> tuple[dict, tuple]:
-        """Returns what a row takes from the finished rows, and its first carry: zeros to the left of the border."""
+        """Returns what a row takes from the finished rows, and its first carry.
+
+        A carry is what the pixels to the left contribute to a pixel, and to those to the right of it, as far as they
+        reach, each `(batch, filters)`. Beyond the border there is nothing.
+        """
         row = {"weights": cache["weights"], "bias": cache["bias"]}
         if not self.rows:
-            return row, cache["left"]
+            return row, cache["nothing"]
         rows = tf.pad(cache["rows"], [[0, 0], [0, 0], [self.reach, self.reach], [0, 0]])
         above = tf.nn.conv2d(rows, cache["kernel"], 1, "VALID")[:, 0] + cache["bias"]
-        return row | {"above": tf.transpose(above, (1, 0, 2))}, cache["left"]
+        return row | {"above": tf.transpose(above, (1, 0, 2))}, cache["nothing"]
 
     def begin_pixel(self, x, row: dict, carry: tuple, before=None) -> PixelState:
         """Returns the state of the pixel in column `x`: what its neighbours contribute, and nothing of its own yet.
@@ -147,7 +148,7 @@ class MaskedConv2D(keras.layers.Layer):
         """
         if before is None:
             before = row["above"][x] if self.rows else row["bias"]
-        return PixelState(row["weights"], before, carry)
+        return PixelState(row["weights"], before + carry[0] if carry else before, carry)
 
     def step(self, group: int, inputs, state: PixelState) -> tuple[tf.Tensor, PixelState]:
         """Computes one group of the pixel's outputs.
@@ -161,14 +162,21 @@ class MaskedConv2D(keras.layers.Layer):
         Returns:
             `(batch, filters // groups)`, and the state that knows the inputs.
         """
-        sums, new = state.sums, () if inputs is None else (tf.cast(inputs, self.compute_dtype),)
-        known = (*state.known, *new)
-        if group == 0:
-            new = (*state.left, *new)
-        if new:
-            sums = sums + tf.matmul(tf.concat(new, -1), state.weights[group])  # the bias may be a variable
+        if inputs is not None:
+            own, state = self._know(inputs, state)
+            state = state._replace(sums=state.sums + own)  # the bias may be a variable
         size = self.filters // self.groups
-        return sums[..., :size], state._replace(sums=sums[..., size:], known=known)
+        return state.sums[..., :size], state._replace(sums=state.sums[..., size:])
+
+    def _know(self, inputs, state: PixelState) -> tuple[tf.Tensor, PixelState]:
+        """Returns what the next group of inputs contributes to the unfinished outputs, and the state that knows it."""
+        inputs = tf.cast(inputs, self.compute_dtype)
+        # One product for the pixel and those to the right: a few wide ones take less time than many narrow ones.
+        products = tf.matmul(inputs, state.weights[len(state.known)])
+        right = self.reach * self.filters
+        own = products[..., : products.shape[-1] - right]
+        ahead = products[..., products.shape[-1] - right :]
+        return own, state._replace(known=(*state.known, inputs), ahead=(*state.ahead, ahead))
 
     def end_pixel(self, last, state: PixelState) -> tuple[tuple, list[tf.Tensor]]:
         """Returns the carry to the next pixel, and the inputs of this one for the rows below.
@@ -177,10 +185,13 @@ class MaskedConv2D(keras.layers.Layer):
             last: under mask A the inputs of the last colour; under mask B None, they are known already.
             state: of the pixel.
         """
+        if last is not None:
+            _, state = self._know(last, state)
+        emitted = [tf.concat(state.known, -1)] if self.rows else []
         if not self.reach:
-            return (), []
-        inputs = tf.concat(state.known if last is None else (*state.known, tf.cast(last, self.compute_dtype)), -1)
-        return (*state.left[1:], inputs), [inputs] if self.rows else []
+            return (), emitted
+        *ahead, farthest = tf.split(tf.add_n(state.ahead), self.reach, -1)
+        return (*(old + new for old, new in zip(state.carry[1:], ahead, strict=True)), farthest), emitted
 
     def end_row(self, carry: tuple, inputs: list[tf.Tensor], cache: dict) -> dict:
         """Returns the cache with the finished row's inputs, `(width, batch, channels)`, nearest."""

@@ -129,7 +129,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         self.averages: dict[str, WeightAverage] = {}
         self._meters = _Meters()
         self._reported: dict[str, tuple[str, ...]] = {}
-        self._swapped = False
+        self._swapped = self._weights_chosen = False
         self._step_kind: int | None = None  # of the step that is being computed
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not -(2**31) <= seed < 2**31:
             raise InputError(f"seed: {seed!r}, expected an int32")
@@ -425,7 +425,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         count = self._random_count.numpy()
         count[_TESTING] = 0
         self._random_count.assign(count)
-        with self.averaged_weights():
+        with self._weights_to_show():
             return super().evaluate(x, y, *args, **kwargs)
 
     def _validate(self, x, y=None) -> tuple:
@@ -568,16 +568,28 @@ class GenerativeModel(keras.Model, abc.ABC):
     # Averaged weights and endpoints.
 
     @contextlib.contextmanager
-    def averaged_weights(self) -> Iterator[None]:
-        """Within it the networks hold the averaged weights, if the model was compiled with `ema`."""
-        if self._swapped or not self.averages:
-            yield
-            return
-        self._swap()
+    def averaged_weights(self, averaged: bool = True) -> Iterator[None]:
+        """Within it the networks hold the averaged weights, if the model was compiled with `ema`.
+
+        Endpoints and `evaluate` choose them by themselves, but where a caller has chosen already.
+
+        Arguments:
+            averaged: False for those of the last step, of which endpoints make no use else.
+        """
+        chosen, swap = self._weights_chosen, bool(self.averages) and averaged != self._swapped
+        self._weights_chosen = True
+        if swap:
+            self._swap()
         try:
             yield
         finally:
-            self._swap()
+            self._weights_chosen = chosen
+            if swap:
+                self._swap()
+
+    def _weights_to_show(self) -> contextlib.AbstractContextManager[None]:
+        """Within it the networks hold the weights that are measured and served."""
+        return contextlib.nullcontext() if self._weights_chosen else self.averaged_weights()
 
     def _swap(self) -> None:
         for average in self.averages.values():

@@ -35,6 +35,8 @@ def dcgan_generator(
     *,
     width: int = 64,
     norm: Callable[[], keras.layers.Layer] | None = None,
+    normalize: bool = True,
+    output_activation: str | None = "tanh",
     dtype: str | keras.DTypePolicy | None = None,
 ) -> keras.Sequential:
     """Returns the generator: float32 codes `(batch, latent_size)` to pictures in [-1, 1].
@@ -44,21 +46,27 @@ def dcgan_generator(
         shape: `(height, width, channels)` of the pictures.
         width: features before the last layer; they double at each halving of the side.
         norm: makes a layer that stands in for batch normalisation.
+        normalize: whether there is any normalisation; without it layers have a bias.
+        output_activation: of the last layer, None for one that gives any numbers.
         dtype: its precision; Keras' current one unless given.
     """
     stages, height, base = stages_of(shape)
     widths = [width * 2**index for index in reversed(range(stages))]
     norm = norm or functools.partial(batch_norm, dtype)
+    first = height * base * widths[0]
+
+    def hidden(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+        return [layer, *([norm()] if normalize else []), keras.layers.ReLU(dtype=dtype)]
+
     layers = [
         keras.Input((latent_size,)),
-        keras.layers.Dense(height * base * widths[0], use_bias=False, kernel_initializer=_normal(), dtype=dtype),
-        norm(),
-        keras.layers.ReLU(dtype=dtype),
+        *hidden(keras.layers.Dense(first, use_bias=not normalize, kernel_initializer=_normal(), dtype=dtype)),
         keras.layers.Reshape((height, base, widths[0]), dtype=dtype),
     ]
     for features in widths[1:]:
-        layers += [_conv_transpose(features, bias=False, dtype=dtype), norm(), keras.layers.ReLU(dtype=dtype)]
-    layers += [_conv_transpose(shape[2], bias=True, dtype=dtype), keras.layers.Activation("tanh", dtype=dtype)]
+        layers += hidden(_conv_transpose(features, bias=not normalize, dtype=dtype))
+    layers += [_conv_transpose(shape[2], bias=True, dtype=dtype)]
+    layers += [keras.layers.Activation(output_activation, dtype=dtype)] if output_activation else []
     return keras.Sequential(layers, name="generator")
 
 

@@ -30,11 +30,10 @@ class Levels(keras.layers.Layer):
         self.classes = classes
         self.built = True
 
-    def ask(self, level: int, x, label=None, training: bool = False) -> tf.Tensor:
-        """Returns a network's answer to `x`; labels are int32 `(batch,)`, or None for no class."""
+    def ask(self, level: int, x, c=None, training: bool = False) -> tf.Tensor:
+        """Returns a network's answer to `x`, and to `c` if there are classes; None is a `c` of zeros, no class."""
         if self.classes:
-            c = tf.zeros((tf.shape(x)[0], self.classes)) if label is None else tf.one_hot(label, self.classes)
-            x = [x, c]
+            x = [x, tf.zeros((tf.shape(x)[0], self.classes)) if c is None else c]
         return full(self.networks[level](x, training=training))
 
 
@@ -43,7 +42,8 @@ class PyramidGenerator(Levels):
 
     .. math:: x_0 = G_0(z_0), \qquad x_k = l + G_k(z_k, l), \quad l = double(x_{k-1})
 
-    Levels count from the coarsest, unlike in the paper. The code is z_0, then a plane of noise for each finer level.
+    Levels count from the coarsest, unlike in the paper. The code is z_0, then a plane of noise for each finer level, then
+    c of a conditional model.
 
     Arguments:
         shapes: `(height, width, channels)` of the pictures, the coarsest first.
@@ -65,33 +65,37 @@ class PyramidGenerator(Levels):
 
     @property
     def latent_size(self) -> int:
-        """Size of the whole code."""
+        """Size of the whole code, without c."""
         return sum(self.sizes)
 
-    def noises(self, z) -> list[tf.Tensor]:
-        """Returns the parts of codes `(batch, sum of sizes)`, flat, one for each level."""
-        return tf.split(z, self.sizes, -1)
+    def parts(self, z) -> tuple[list[tf.Tensor], tf.Tensor | None]:
+        """Returns the noise of each level in codes `(batch, latent_size + classes)`, flat, and c, if there are classes."""
+        if not self.classes:
+            return tf.split(z, self.sizes, -1), None
+        *noises, c = tf.split(z, [*self.sizes, self.classes], -1)
+        return noises, c
 
-    def picture(self, level: int, noise, smaller=None, label=None, training: bool = False) -> tf.Tensor:
+    def picture(self, level: int, noise, smaller=None, c=None, training: bool = False) -> tf.Tensor:
         """Returns the pictures of a level, `(batch, height, width, channels)`.
 
         Arguments:
             level: 0 for the coarsest.
             noise: the level's part of a code, `(batch, size)`.
             smaller: the pictures of the level before; None for the coarsest.
-            label: int32 `(batch,)`, or None for no class.
+            c: float32 `(batch, classes)`, of a conditional model.
             training: of the network.
         """
         if level == 0:
-            return self.ask(0, noise, label, training)
+            return self.ask(0, noise, c, training)
         l = double(smaller)
         plane = tf.reshape(tf.cast(noise, l.dtype), (-1, *self.shapes[level][:2], 1))
-        return l + self.ask(level, tf.concat([l, plane], -1), label, training)
+        return l + self.ask(level, tf.concat([l, plane], -1), c, training)
 
-    def call(self, z, label=None, training=False):
+    def call(self, z, training=False):
+        noises, c = self.parts(z)
         x = None
-        for level, noise in enumerate(self.noises(z)):
-            x = self.picture(level, noise, x, label, training)
+        for level, noise in enumerate(noises):
+            x = self.picture(level, noise, x, c, training)
         return x
 
 
@@ -114,22 +118,22 @@ class PyramidDiscriminator(Levels):
         networks = _complete("discriminators", networks, shapes, defaults, common)
         super().__init__(networks, shapes, takes, [(1,)] * len(shapes), classes=classes, name="discriminator")
 
-    def score(self, level: int, x, smaller=None, label=None, training: bool = False) -> tf.Tensor:
+    def score(self, level: int, x, smaller=None, c=None, training: bool = False) -> tf.Tensor:
         """Returns the logits of pictures of a level, `(batch, 1)`.
 
         Arguments:
             level: 0 for the coarsest.
             x: the pictures, `(batch, height, width, channels)`.
             smaller: the pictures of the level before that they are to refine; None for the coarsest.
-            label: int32 `(batch,)`, or None for no class.
+            c: float32 `(batch, classes)`, of a conditional model.
             training: of the network.
         """
-        return self.ask(level, tf.concat([x, double(smaller)], -1) if level else x, label, training)
+        return self.ask(level, tf.concat([x, double(smaller)], -1) if level else x, c, training)
 
-    def call(self, x, label=None, training=False):
+    def call(self, x, c=None, training=False):
         pictures = pyramid(x, len(self.shapes) - 1)
         pairs = zip(pictures, [None, *pictures], strict=False)
-        return tf.concat([self.score(level, *pair, label, training) for level, pair in enumerate(pairs)], -1)
+        return tf.concat([self.score(level, *pair, c, training) for level, pair in enumerate(pairs)], -1)
 
 
 def coarse_generator(

@@ -22,20 +22,24 @@ from tfgen.objectives.divergences import Divergence, make_divergence
 from tfgen.objectives.history import HistoricalAverage
 from tfgen.objectives.penalties import between, gradient_norms, gradient_penalty
 from tfgen.objectives.repelling import pulling_away
+from tfgen.objectives.weighting import advantages, effective_sample_size, importance_weights
 
 __all__ = [
     "Divergence",
     "HistoricalAverage",
     "Reweighting",
     "activation_maximization",
+    "advantages",
     "between",
     "class_cross_entropy",
     "discriminator_cross_entropy",
+    "effective_sample_size",
     "entropy",
     "feature_matching",
     "gradient_norms",
     "gradient_penalty",
     "hinge",
+    "importance_weights",
     "label_gan",
     "least_squares",
     "make_divergence",

@@ -78,7 +78,8 @@ class Doctor(keras.callbacks.Callback):
         """Returns the figures of the model as it is."""
         model: GenerativeModel = self.model
         batch = model.unpack(self.examples)
-        figures = self._balance(batch) | self._gradients(batch) | self._spread(batch)
+        with model.averaged_weights(False):
+            figures = self._balance(batch) | self._gradients(batch) | self._spread(batch)
         if model.averages:
             with model.averaged_weights():
                 figures |= {f"ema_{name}": value for name, value in self._spread(batch).items()}

@@ -83,9 +83,7 @@ class CatGAN(ClassifyingModel):
             raise InputError(f"catgan: {classes} classes; it sorts examples into two or more")
         networks = {"width": width, "hidden": hidden, "generator": generator, "discriminator": discriminator}
         networks |= {"noise": noise, "hidden_noise": hidden_noise}
-        super().__init__(
-            example=example, label=label, classes=classes, latent_size=latent_size, **networks, **kwargs
-        )  # fmt: skip
+        super().__init__(example=example, label=label, classes=classes, latent_size=latent_size, **networks, **kwargs)
         self.label_weight = label_weight
 
     def latent_prior(self):

@@ -110,9 +110,7 @@ class ImprovedGAN(ClassifyingModel):
             common = {"width": width, "hidden": hidden, "noise": noise, "hidden_noise": hidden_noise, "dtype": dtype}
             discriminator = default_discriminator(example, classes, last=last, **common)
         networks = {"width": width, "hidden": hidden, "generator": generator, "discriminator": discriminator}
-        super().__init__(
-            example=example, label=label, classes=classes, latent_size=latent_size, **networks, **kwargs
-        )  # fmt: skip
+        super().__init__(example=example, label=label, classes=classes, latent_size=latent_size, **networks, **kwargs)
         self.matching, self.history_weight, self.real_target = matching, history_weight, real_target
         # Not tracked by Keras, or D would be saved a second time.
         features = with_hidden(self.discriminator, before=MinibatchDiscrimination) if matching else None

@@ -7,8 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.endpoints import Count, Example, Label, Latent, Seed, endpoint
-from tfgen.errors import InputError
+from tfgen.endpoints import Count, Example, Label, Seed, endpoint
 from tfgen.layers.pyramid import double, pyramid, pyramid_shapes
 from tfgen.models.adversarial import AdversarialModel, uniform_codes
 from tfgen.models.generative import ensure_network
@@ -104,7 +103,8 @@ class LAPGAN(AdversarialModel):
                 network = functools.partial(whole.ask, level)
                 ensure_network("LAPGAN", f"{whole.name} of level {level}", network, takes, gives)
         networks = {"generator": generator, "discriminator": discriminator, "scores": len(shapes)}
-        super().__init__(example=example, latent_size=generator.latent_size, label=label, **networks, **kwargs)
+        labels = {"label": label, "condition": label}
+        super().__init__(example=example, latent_size=generator.latent_size, **networks, **labels, **kwargs)
         self.upscalings, self.smallest = upscalings, Images(shapes[0], example.levels)
         self.level_names = [f"{height}x{breadth}" for height, breadth, _ in shapes]
 
@@ -136,15 +136,23 @@ class LAPGAN(AdversarialModel):
 
     def fake_level(self, batch: Batch, level: int) -> tf.Tensor:
         """Returns generated pictures of a level; their l_k is that of the batch, the same as of the real pictures."""
-        z = self.latent_prior().sample(tf.shape(batch[self.example.key])[0], seed=self.seed())
         smaller = self.pictures(batch)[level - 1] if level else None
-        noise, label = self.generator.noises(z)[level], batch.get("label")
-        return self.generator.picture(level, noise, smaller, label, training=self.in_training)
+        noises, c = self.draw_parts(tf.shape(batch[self.example.key])[0], self.seed(), batch.get("label"))
+        return self.generator.picture(level, noises[level], smaller, c, training=self.in_training)
 
     def score_level(self, batch: Batch, level: int, x) -> tf.Tensor:
         """Returns D's score of pictures of a level, real or generated from the batch's coarser ones, `(batch,)`."""
         smaller = self.pictures(batch)[level - 1] if level else None
-        return self.discriminator.score(level, x, smaller, batch.get("label"), training=self.in_training)[:, 0]
+        c = self.one_hot(batch.get("label"))
+        return self.discriminator.score(level, x, smaller, c, training=self.in_training)[:, 0]
+
+    def draw_parts(self, count, seed, label=None) -> tuple[list[tf.Tensor], tf.Tensor | None]:
+        """Returns random noise for each level, and c of the labels."""
+        return self.generator.parts(self.with_class(self.latent_prior().sample(count, seed=seed), label))
+
+    def one_hot(self, label) -> tf.Tensor | None:
+        """Returns c as D takes it, float32 `(batch, classes)`."""
+        return None if label is None else tf.one_hot(label, self.label.count)
 
     def figures(self, batch: Batch) -> Terms:
         """Returns how much detail each level generates, and how much of it the noise decides, in shares of the data's.
@@ -161,33 +169,10 @@ class LAPGAN(AdversarialModel):
                 figures[f"{figure}_{name}"] = tf.math.divide_no_nan(per_example, energy)
         return figures
 
-    @endpoint(returns="example", z=Latent(), label=Label())
-    def generate(self, z, label=None):
-        """Returns the picture of each code: uint8 levels, for float32 `(batch, latent_size)`.
-
-        Arguments:
-            z: the coarsest level's code, then a plane of noise for each finer one, row by row; all in [-1, 1].
-            label: int32 `(batch,)`, for a conditional model.
-        """
-        if self.label is not None and label is None:
-            raise InputError("LAPGAN: this model is conditional, and this call has no labels")
-        return self.example.from_network(self.generator(z, label, training=False))
-
-    @endpoint(returns="example", count=Count(), seed=Seed(), label=Label())
-    def sample(self, count, seed=0, label=None):
-        """Draws pictures: uint8 levels `(count, height, width, channels)`.
-
-        Arguments:
-            count: how many.
-            seed: an int, or two int32; the same seed gives the same pictures.
-            label: int32 `(count,)`, for a conditional model.
-        """
-        return self.generate(self.latent_prior().sample(count, seed=seed), label)
-
     @endpoint(returns="score", x=Example(), label=Label())
     def discriminate(self, x, label=None):
         """Returns the score of each level's discriminator, the coarsest first, float32 `(batch, upscalings + 1)`."""
-        return self.discriminator(self.example.to_network(x), label, training=False)
+        return self.discriminator(self.example.to_network(x), self.one_hot(label), training=False)
 
     @endpoint(returns="example", small=SmallPicture("small"), seed=Seed(), label=Label())
     def super_resolve(self, small, seed=0, label=None):
@@ -218,17 +203,11 @@ class LAPGAN(AdversarialModel):
             As `x`.
         """
         picture, *pictures = pyramid(self.example.to_network(x), self.upscalings)
-        z = self.latent_prior().sample(tf.shape(x)[0], seed=seed)
-        for level, (noise, kept) in enumerate(zip(self.generator.noises(z)[1:], pictures, strict=True), 1):
-            drawn = self.generator.picture(level, noise, picture, label)
+        noises, c = self.draw_parts(tf.shape(x)[0], seed, label)
+        for level, (noise, kept) in enumerate(zip(noises[1:], pictures, strict=True), 1):
+            drawn = self.generator.picture(level, noise, picture, c)
             picture = tf.where(level + upscalings <= self.upscalings, kept, drawn)
         return self.example.from_network(picture)
-
-    def offers(self, name):
-        return self.label is None or name not in ("interpolate", "arithmetic")
-
-    def preview(self, count, seed=0, label=None):
-        return self.sample(count, seed, label)
 
     def default_optimizers(self):
         # The authors' gradient descent with growing momentum needs many epochs; DCGAN's Adam does not.
