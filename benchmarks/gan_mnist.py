@@ -7,8 +7,9 @@ The file has `image`, uint8 `(10000, 28, 28)`, and `label`. A seed of their own 
 and the classifier are trained, and 2000 on which the classifier is tested and with which samples are compared. The
 classifier is a convolutional network of 64 features; the Fréchet distance is that of these features of 2000 samples
 from the 2000 digits, beside which stands that of 2000 digits of the 8000. A label is covered if it has at least a
-tenth of its fair share of samples. Averaged weights are those of the generator, of decay 0.999. A run that is stopped
-goes on with the epoch where it stood when it is started again with the same --out; grids of samples lie there too.
+tenth of its fair share of samples. Averaged weights have the decay 0.999. Minutes are of processor time, so that
+other work on the machine costs a model nothing. A run that is stopped goes on with the epoch where it stood when it is
+started again with the same --out; grids of samples lie there too.
 """
 
 import argparse
@@ -98,10 +99,10 @@ def train(id: str, image, folder: pathlib.Path, minutes: float, seed: int):
         model = tfgen.create(id, example=EXAMPLE, seed=seed, **arguments)
         model.compile(ema=0.999)
     while state["seconds"] < 60 * minutes:
-        start = time.perf_counter()
+        start = time.process_time()
         order = np.random.default_rng((seed, state["epochs"])).permutation(len(image))
         model.fit(image[order], batch_size=batch_size, shuffle=False, verbose=0)
-        state = {"epochs": state["epochs"] + 1, "seconds": state["seconds"] + time.perf_counter() - start}
+        state = {"epochs": state["epochs"] + 1, "seconds": state["seconds"] + time.process_time() - start}
         # Beside, then in place: a run that is killed while it saves has the epoch before.
         model.save(folder / "next.keras")
         os.replace(folder / "next.keras", saved)
@@ -114,7 +115,7 @@ def main() -> None:
     parser.add_argument("data", help="path of the .npz")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--models", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--minutes", type=float, default=20.0, help="of training, for each model")
+    parser.add_argument("--minutes", type=float, default=20.0, help="of processor time, for each model")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 

@@ -77,6 +77,35 @@ def test_a_sample_that_diverged_does_not_stop_the_picture():
     assert pictures.scatter(np.array([[np.nan, 0.0], [np.inf, 1.0]])).size == (400, 400)
 
 
+def test_heat_goes_from_dark_to_light_and_upwards():
+    values = np.array([[0.0, 1.0], [2.0, 3.0]])
+    picture = np.asarray(pictures.heat(values, 1.0, side=40)).astype(int).sum(-1)
+    shown = picture[[30, 30, 10, 10], [10, 30, 10, 30]]
+    assert (np.diff(shown) > 0).all()
+    assert (picture[21:, :20] == shown[0]).all()
+
+
+def test_heat_draws_a_line_where_a_value_is_passed():
+    places = pictures.cells(2.0, 50)
+    np.testing.assert_allclose(places[0, 0], [-1.96, -1.96])
+    np.testing.assert_allclose(places[0, 49], [1.96, -1.96])
+    picture = np.asarray(pictures.heat(places[..., 0], 2.0, line=1.0, side=100))
+    white = (picture == 255).all(-1)
+    white[50:60, 80:] = False  # the number at the axis
+    assert set(np.nonzero(white)[1]) <= {74, 75, 76}
+    assert white.sum() >= 90
+    without = np.asarray(pictures.heat(np.ones((3, 3)), 2.0, line=1.0))
+    assert not (without[:200] == 255).all(-1).any()
+
+
+def test_axes_reach_as_far_as_the_points_unless_it_is_said_how_far():
+    assert pictures.reach_of(np.full((10, 2), 1.5)) == 2.0
+    assert pictures.reach_of(np.zeros((0, 2))) == 1.0
+    picture = np.asarray(pictures.scatter(np.array([[0.5, 0.5]]), reach=2.0, side=200)).astype(int)
+    rows, columns = np.nonzero((picture[..., 2] - picture[..., 0]) > 100)
+    np.testing.assert_allclose((columns.mean(), rows.mean()), (125, 75), atol=1)
+
+
 def test_a_sheet_holds_its_panels_unchanged_and_wide_enough_for_their_words():
     red, blue = Image.new("RGB", (30, 40), "red"), Image.new("RGB", (50, 20), "blue")
     sheet = np.asarray(pictures.sheet([("a", "a rather long line about it", red), ("b", "", blue)], "Title"))
@@ -101,6 +130,8 @@ def test_a_saved_picture_is_whole_and_leaves_nothing_beside_it(tmp_path):
         (pictures.scatter, np.zeros((0, 2))),
         (pictures.scatter, np.zeros(2)),
         (pictures.sheet, []),
+        (lambda values: pictures.heat(values, 1.0), np.zeros(3)),
+        (lambda values: pictures.heat(values, 1.0), np.array([[0.0, np.nan]])),
     ],
 )
 def test_what_cannot_be_drawn_is_said(draw, array):

@@ -11,6 +11,9 @@ from tfgen.errors import InputError
 
 _PAPER, _INK, _LINE, _DOT = (255, 255, 255), (32, 32, 32), (200, 200, 200), (31, 90, 166)
 
+# From low to high, ever lighter, so that it can be read without colours too.
+_HEAT = np.array([(24, 20, 62), (58, 62, 140), (40, 126, 142), (94, 190, 110), (250, 230, 90)], np.float64)
+
 # Between pictures of a grid: told apart from black and from white at their edges.
 _BETWEEN = 110
 
@@ -81,13 +84,14 @@ def completions(spec, original, known, completed, entropy=None) -> Image.Image:
     return grid(np.stack(columns, 1).reshape(-1, *spec.shape), columns=len(columns))
 
 
-def scatter(points, *, side: int = 400) -> Image.Image:
+def scatter(points, *, reach: float | None = None, side: int = 400) -> Image.Image:
     """Returns points of the plane as dots; of one coordinate a histogram, of more the first two.
 
-    The axes reach from -r to r, where r is the smallest power of two that holds 99 of 100 points, and are labelled.
+    The axes are labelled where they end.
 
     Arguments:
         points: float, `(count, size)`.
+        reach: the axes go from -reach to reach; that of `reach_of` unless given.
         side: pixels of the picture's sides.
 
     Raises:
@@ -99,8 +103,7 @@ def scatter(points, *, side: int = 400) -> Image.Image:
     points = points[np.isfinite(points).all(1), :2]
     picture = Image.new("RGB", (side, side), _PAPER)
     draw = ImageDraw.Draw(picture)
-    extent = max(np.quantile(np.abs(points).max(1), 0.99), 2.0**-10) if len(points) else 1.0
-    reach = 2.0 ** np.ceil(np.log2(extent))
+    reach = reach or reach_of(points)
     middle = side // 2
     draw.line([(0, middle), (side, middle)], _LINE)
     draw.line([(middle, 0), (middle, side)], _LINE)
@@ -114,6 +117,52 @@ def scatter(points, *, side: int = 400) -> Image.Image:
     for x, y in points / reach:
         across, down = (x + 1) * middle, (1 - y) * middle
         draw.ellipse([across - 1.5, down - 1.5, across + 1.5, down + 1.5], _DOT)
+    return picture
+
+
+def reach_of(points) -> float:
+    """Returns the smallest power of two between which and its negative 99 of 100 points lie, `(count, size)`."""
+    extent = max(np.quantile(np.abs(points).max(1), 0.99), 2.0**-10) if len(points) else 1.0
+    return float(2.0 ** np.ceil(np.log2(extent)))
+
+
+def cells(reach: float, count: int = 100) -> np.ndarray:
+    """Returns the middles of `count` by `count` cells of the square from -reach to reach, `(count, count, 2)`.
+
+    Rows go upwards and columns to the right, as `heat` takes them.
+    """
+    middles = reach * ((np.arange(count) + 0.5) / count * 2.0 - 1.0)
+    return np.stack(np.meshgrid(middles, middles), -1)
+
+
+def heat(values, reach: float, *, line: float | None = None, side: int = 400) -> Image.Image:
+    """Returns numbers over a square of the plane as colours, from dark for the lowest to light for the highest.
+
+    Arguments:
+        values: of equal cells, `(rows, columns)`, the lowest row and the leftmost column first.
+        reach: the square goes from -reach to reach; it is written at the right end.
+        line: a value between whose sides a line is drawn.
+        side: pixels of the picture's sides.
+
+    Raises:
+        InputError: another rank, or numbers that are not finite.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+        raise InputError(f"heat: shape {values.shape}, expected finite numbers (rows, columns)")
+    low, high = values.min(), values.max()
+    place = (values - low) / max(high - low, 1e-300) * (len(_HEAT) - 1)
+    below = np.minimum(place.astype(int), len(_HEAT) - 2)
+    colours = _HEAT[below] + (place - below)[..., None] * (_HEAT[below + 1] - _HEAT[below])
+    picture = Image.fromarray(np.round(colours[::-1]).astype(np.uint8)).resize((side, side), Image.Resampling.NEAREST)
+    if line is not None:
+        beyond = Image.fromarray((255 * (values[::-1] > line)).astype(np.uint8)).resize((side, side))
+        beyond = np.asarray(beyond) > 127
+        edge = np.zeros_like(beyond)
+        edge[1:] |= beyond[1:] != beyond[:-1]
+        edge[:, 1:] |= beyond[:, 1:] != beyond[:, :-1]
+        picture.paste(_PAPER, mask=Image.fromarray((255 * edge).astype(np.uint8)))
+    ImageDraw.Draw(picture).text((side - 4, side // 2 + 2), f"{reach:g}", _PAPER, _font(12), anchor="rt")
     return picture
 
 

@@ -58,7 +58,7 @@ def test_with_the_exact_posterior_evaluate_reports_the_likelihood():
     result = model.evaluate(x, batch_size=64, importance_samples=20, verbose=0, return_dict=True)
     assert result["nats"] == pytest.approx(-exact_log_prob(x).mean(), abs=1e-5)
     assert result["nats_se"] == pytest.approx(exact_log_prob(x).std(ddof=1) / math.sqrt(200), rel=1e-4)
-    assert result["effective_sample_size"] == pytest.approx(20.0, abs=1e-3)
+    assert result["effective_sample_size"] == pytest.approx(20.0, rel=1e-3)
     assert "bits_per_dim" not in result  # of a density they depend on the unit
     assert result["elbo"] == pytest.approx(exact_log_prob(x).mean(), abs=4 * result["elbo_se"])
 
@@ -100,12 +100,11 @@ def test_streaming_over_chunks_equals_one_shot(k, monkeypatch):
     q, drawn = model.posterior(x), []
 
     class Recorder:
-        log_prob = staticmethod(q.log_prob)
-
         @staticmethod
-        def sample(*args, **kwargs):
-            drawn.append(q.sample(*args, **kwargs))
-            return drawn[-1]
+        def experimental_sample_and_log_prob(*args, **kwargs):
+            z, log_q = q.experimental_sample_and_log_prob(*args, **kwargs)
+            drawn.append(z)
+            return z, log_q
 
     monkeypatch.setattr(model, "posterior", lambda *args: Recorder)
     bound, effective = model._importance_weighted(x, k, np.array([3, 4], np.int32))
@@ -169,7 +168,8 @@ def test_the_divergence_is_estimated_where_no_closed_form_is_known():
     p = tfd.MixtureSameFamily(
         tfd.Categorical(probs=[0.5, 0.5]), tfd.MultivariateNormalDiag([[-1.0], [1.0]], tf.ones((2, 1)))
     )
-    estimate = model.divergence(q, p, q.sample(seed=(0, 1))).numpy().astype(np.float64)
+    z = q.sample(seed=(0, 1))
+    estimate = model.divergence(q, p, z, q.log_prob(z)).numpy().astype(np.float64)
     grid = np.linspace(-8, 8, 20_001)
     q_x = scipy.stats.norm.pdf(grid, 0.5, 0.8)
     p_x = 0.5 * scipy.stats.norm.pdf(grid, -1) + 0.5 * scipy.stats.norm.pdf(grid, 1)

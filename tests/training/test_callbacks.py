@@ -6,7 +6,7 @@ from PIL import Image
 
 import tfgen
 from tfgen.endpoints import Label, endpoint
-from tfgen.specs import Images, Labels
+from tfgen.specs import Images, Labels, Points
 from tfgen.training.callbacks import HistoryLog, RunCheckpoint, SampleGrid, ScalarLog, preview_picture, read_history
 from tfgen.training.checkpoints import Checkpoints, Place, read_place
 from tfgen.training.run import Interrupted
@@ -55,6 +55,31 @@ def test_sample_grids_come_every_few_epochs_and_after_the_last(tmp_path):
     names = sorted(path.name for path in (tmp_path / "samples").iterdir())
     assert names == ["epoch_0002.png", "epoch_0004.png", "epoch_0005.png"]
     assert Image.open(tmp_path / "samples" / names[0]).size == (2 * 70 + 6, 2 * 70 + 6)
+
+
+def test_a_game_in_the_plane_shows_the_data_the_samples_and_the_discriminators_surface(tmp_path):
+    score = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    score.set_weights([np.array([[3.0], [0.0]]), np.array([-1.5])])
+    model = tfgen.create("gan", example=Points(2), latent_size=2, width=4, discriminator=score)
+    data = np.repeat(np.array([[0.245, -0.245], [-0.755, 0.755]], np.float32), 100, 0)  # the axes end at 1
+    grid = SampleGrid(tmp_path, data=data)
+    grid.set_model(model)
+    grid.set_params({"epochs": 1})
+    grid.on_epoch_end(0)
+    picture = np.asarray(Image.open(tmp_path / "epoch_0001.png")).astype(int)
+    density, _, surface = (picture[68:468, left : left + 380] for left in (16, 432, 848))
+    assert {(x // 4, y // 4) for y, x in np.argwhere(density.sum(-1) > 400)} == {(62, 62), (12, 12)}
+    assert (surface[:, 298:302] == 255).all(-1).any(1).all()  # D is 0 where x is a half
+    brightness = surface[100, :297].sum(-1)
+    assert (np.diff(brightness) >= -3).all() and brightness[-1] > 2 * brightness[0]
+
+
+def test_a_model_of_points_without_data_to_compare_with_has_a_scatter_plot(tmp_path):
+    grid = SampleGrid(tmp_path)
+    grid.set_model(tfgen.create("gan", example=Points(2), latent_size=2, width=4))
+    grid.set_params({"epochs": 1})
+    grid.on_epoch_end(0)
+    assert Image.open(tmp_path / "epoch_0001.png").size == (400, 400)
 
 
 def test_the_pictures_of_two_epochs_are_of_the_same_latents(tmp_path):

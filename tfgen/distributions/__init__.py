@@ -1,4 +1,4 @@
-"""Distributions that tfp lacks, and likelihoods: what a decoder's numbers say about an example."""
+"""Distributions that tfp lacks; likelihoods, posteriors and priors, of which latent variable models are made."""
 
 from tfgen.distributions.discretized_logistic import DiscretizedLogistic
 from tfgen.distributions.likelihoods import (
@@ -9,13 +9,21 @@ from tfgen.distributions.likelihoods import (
     default_likelihood,
 )
 from tfgen.distributions.logistic_mixture import DiscretizedLogisticMixture
+from tfgen.distributions.posteriors import DiagonalGaussian, FullCovarianceGaussian, Posterior
+from tfgen.distributions.priors import Prior, StandardNormal, VampPrior
 
 __all__ = [
     "BernoulliLikelihood",
+    "DiagonalGaussian",
     "DiscretizedLogistic",
     "DiscretizedLogisticLikelihood",
     "DiscretizedLogisticMixture",
+    "FullCovarianceGaussian",
     "GaussianLikelihood",
     "Likelihood",
+    "Posterior",
+    "Prior",
+    "StandardNormal",
+    "VampPrior",
     "default_likelihood",
 ]

@@ -1,16 +1,19 @@
 """The abstract bases: what all models share, and what each family shares."""
 
 from tfgen.models.adversarial import AdversarialModel
+from tfgen.models.amortized import AmortizedModel
 from tfgen.models.autoregressive import AutoregressiveModel
 from tfgen.models.classifying import ClassifyingModel
 from tfgen.models.exact import ExactLikelihoodModel
 from tfgen.models.generative import GenerativeModel
 from tfgen.models.latent import LatentVariableModel
 from tfgen.models.players import Batch, Player, Terms
+from tfgen.models.rate import RateWeight
 from tfgen.models.stages import Stage
 
 __all__ = [
     "AdversarialModel",
+    "AmortizedModel",
     "AutoregressiveModel",
     "Batch",
     "ClassifyingModel",
@@ -18,6 +21,7 @@ __all__ = [
     "GenerativeModel",
     "LatentVariableModel",
     "Player",
+    "RateWeight",
     "Stage",
     "Terms",
 ]

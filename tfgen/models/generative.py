@@ -31,7 +31,7 @@ class _Meters:
     def __init__(self):
         self._by_name: dict[str, keras.metrics.Metric] = {}
 
-    def get(self, name: str, kind: type) -> keras.metrics.Metric:
+    def get(self, name: str, kind: Callable[..., keras.metrics.Metric]) -> keras.metrics.Metric:
         if name not in self._by_name:
             strategy = tf.distribute.get_strategy()
 
@@ -161,6 +161,10 @@ class GenerativeModel(keras.Model, abc.ABC):
     def figures(self, batch: Batch) -> Terms:
         """Returns what `evaluate` reports beside the terms: a value per example, shape `(batch,)`, by name."""
         return {}
+
+    def meters(self, figure: str) -> Mapping[str, Callable[..., keras.metrics.Metric]]:
+        """Returns what is reported of a figure: by name what makes a metric of that name."""
+        return {figure: keras.metrics.Mean, f"{figure}_se": StandardError}
 
     def monitors(self, terms: Mapping[str, Terms]) -> Terms:
         """Returns what each step reports beside the terms and is part of no loss, scalars by name.
@@ -559,10 +563,10 @@ class GenerativeModel(keras.Model, abc.ABC):
                 names += self._reported[player.name]
                 terms[player.name] = own
             names += self._monitor(terms, batch)
-            for name, values in self.figures(batch).items():
-                self._meters.get(name, keras.metrics.Mean).update_state(values)
-                self._meters.get(f"{name}_se", StandardError).update_state(values)
-                names += [name, f"{name}_se"]
+            for figure, values in self.figures(batch).items():
+                for name, kind in self.meters(figure).items():
+                    self._meters.get(name, kind).update_state(values)
+                    names.append(name)
         return {name: self._meters[name].result() for name in names}
 
     # Averaged weights and endpoints.

@@ -1,6 +1,7 @@
 """Models with latent codes, trained on a variational bound."""
 
 import abc
+import functools
 import math
 
 import tensorflow as tf
@@ -9,7 +10,9 @@ import tensorflow_probability as tfp
 from tfgen.endpoints import Count, Example, Label, Latent, Seed, endpoint
 from tfgen.errors import InputError
 from tfgen.models.generative import GenerativeModel
+from tfgen.models.meters import ActiveUnits, Median
 from tfgen.models.players import Batch, Player, Terms
+from tfgen.models.rate import RateWeight
 from tfgen.specs import Images
 
 tfd = tfp.distributions
@@ -26,6 +29,10 @@ class LatentVariableModel(GenerativeModel):
     A model gives `prior`, `posterior` and `likelihood`; the bound, its importance-weighted form and all endpoints
     are written here from them. A likelihood of pictures is one of integer levels, so that the bound is one on the
     probability of the picture itself; that of points is a density, and so is what is bounded.
+
+    Arguments:
+        rate: how much the divergence weighs in training; as in the bound unless given.
+        kwargs: as of `GenerativeModel`.
     """
 
     #: Size of the code; `prior` has event shape `(latent_size,)`.
@@ -33,7 +40,11 @@ class LatentVariableModel(GenerativeModel):
 
     # Of `evaluate`: the k that it was asked for, and the batch whose parts have been computed.
     _importance_samples = 0
-    _measured: tuple[Batch, tuple[tf.Tensor, tf.Tensor]] | None = None
+    _measured: tuple[Batch, tuple[tf.Tensor, tf.Tensor, tf.Tensor]] | None = None
+
+    def __init__(self, *, rate: RateWeight | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate or RateWeight()
 
     @abc.abstractmethod
     def prior(self, label=None) -> tfd.Distribution:
@@ -55,17 +66,50 @@ class LatentVariableModel(GenerativeModel):
         """Returns where p(x|z) is evaluated for examples `x`, float32; `seed` is for one that is dequantised."""
         return tf.cast(x, tf.float32)
 
+    def centre(self, q: tfd.Distribution) -> tf.Tensor:
+        """Returns the codes that stand for examples, `(batch, latent_size)`, given q(z|x)."""
+        return q.mean()
+
+    def scale(self, q: tfd.Distribution) -> tf.Tensor:
+        """Returns the standard deviations of q(z|x), `(batch, latent_size)`."""
+        return q.stddev()
+
     # The bound.
 
-    def divergence(self, q: tfd.Distribution, p: tfd.Distribution, z) -> tf.Tensor:
-        """Returns KL(q||p) per example: in closed form where tfp has it, else its estimate from `z ~ q`."""
+    def divergence(self, q: tfd.Distribution, p: tfd.Distribution, z, log_q) -> tf.Tensor:
+        """Returns KL(q||p) per example: in closed form where tfp has it, else its estimate from `z ~ q` and log q(z)."""
         try:
             return tfd.kl_divergence(q, p)
         except NotImplementedError:
-            return q.log_prob(z) - p.log_prob(z)
+            return log_q - p.log_prob(z)
+
+    def has_closed_form(self) -> bool:
+        """Returns whether the rate is computed exactly given an example; if not, it is estimated from the draw of z."""
+        x = tf.zeros((1, *self.example.shape), tf.uint8 if isinstance(self.example, Images) else tf.float32)
+        label = None if self.label is None else tf.zeros(1, tf.int32)
+        try:
+            tfd.kl_divergence(self.posterior(x, label), self.prior(label))
+        except NotImplementedError:
+            return False
+        return True
+
+    def rates(self, q: tfd.Distribution, p: tfd.Distribution, z, log_q) -> tf.Tensor:
+        """Returns the divergence of each group of latents, `(batch, groups)`; arguments as of `divergence`.
+
+        Where both distributions are diagonal Gaussians and groups matter, each latent is a group, else there is one.
+        """
+        if self.rate.free_bits and all(isinstance(one, tfd.MultivariateNormalDiag) for one in (q, p)):
+            q, p = (tfd.Normal(one.mean(), one.stddev()) for one in (q, p))
+            return tfd.kl_divergence(q, p)
+        return self.divergence(q, p, z, log_q)[:, None]
 
     def rate_distortion(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns KL(q(z|x)||p(z)) and -E_q[log p(x|z)] (one draw of z) in nats, each `(batch,)`.
+        """Returns KL(q(z|x)||p(z)) and -E_q[log p(x|z)] (one draw of z) in nats, each `(batch,)`."""
+        rates, distortion, _ = self._parts(batch)
+        return tf.reduce_sum(rates, -1), distortion
+
+    def _parts(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the rates, the distortion and the codes that stand for the examples.
 
         Within a test step it is one draw per batch, so that terms and figures are of the same.
         """
@@ -74,9 +118,10 @@ class LatentVariableModel(GenerativeModel):
         x, label = batch[self.example.key], batch.get("label")
         of_z, of_x = tf.unstack(tf.random.split(self.seed(), 2, alg="philox"))
         q = self.posterior(x, label)
-        z = q.sample(seed=of_z)
+        # Of a flow it knows the density of its own draws only.
+        z, log_q = q.experimental_sample_and_log_prob(seed=of_z)
         distortion = -self.likelihood(z, label).log_prob(self.event(x, of_x))
-        parts = self.divergence(q, self.prior(label), z), distortion
+        parts = self.rates(q, self.prior(label), z, log_q), distortion, self.centre(q)
         if self.in_step and not self.in_training:
             object.__setattr__(self, "_measured", (batch, parts))
         return parts
@@ -92,13 +137,14 @@ class LatentVariableModel(GenerativeModel):
 
     def terms(self, batch: Batch) -> Terms:
         """Returns the two parts of the negative bound, means over the batch of sums over dimensions."""
-        rate, distortion = self.rate_distortion(batch)
-        return {"rate": tf.reduce_mean(rate), "distortion": tf.reduce_mean(distortion)}
+        rates, distortion, _ = self._parts(batch)
+        return {"rate": self.rate(rates, self._steps.value), "distortion": tf.reduce_mean(distortion)}
 
     def figures(self, batch: Batch) -> Terms:
         """Returns the ELBO in nats, of pictures also as bits per dimension, and L_k where `evaluate` was asked to."""
-        rate, distortion = self.rate_distortion(batch)
-        figures = {"elbo": -rate - distortion}
+        rates, distortion, centre = self._parts(batch)
+        rate = tf.reduce_sum(rates, -1)
+        figures = {"elbo": -rate - distortion, "kl": rate, "active_units": centre}
         if isinstance(self.example, Images):
             figures["bits_per_dim"] = (rate + distortion) / (self.example.dimensions * math.log(2.0))
         if self._importance_samples:
@@ -108,11 +154,20 @@ class LatentVariableModel(GenerativeModel):
             figures |= {"nats": -log_prob, "effective_sample_size": effective}
         return figures
 
+    def meters(self, figure):
+        if figure == "effective_sample_size":
+            return {figure: Median}
+        if figure == "active_units":
+            return {figure: functools.partial(ActiveUnits, size=self.latent_size)}
+        return super().meters(figure)
+
     def evaluate(self, *args, importance_samples: int = 0, **kwargs):
-        """Measures rate, distortion and ELBO; with `importance_samples` also L_k.
+        """Measures rate, distortion, ELBO and the active units; with `importance_samples` also L_k.
+
+        The term `rate` is what training descends, weighted; `kl` is the divergence itself, and `elbo` has it in full.
 
         Arguments:
-            importance_samples: k. `nats` is then -L_k, and `effective_sample_size` the mean over examples of
+            importance_samples: k. `nats` is then -L_k, and `effective_sample_size` the median over examples of
                 (sum w)^2 / sum w^2; near 1 at a large k it says that the bound has not converged.
             *args: as in `keras.Model.evaluate`.
             **kwargs: as in `keras.Model.evaluate`.
@@ -130,9 +185,10 @@ class LatentVariableModel(GenerativeModel):
         event, q, p = self.event(x, of_x), self.posterior(x, label), self.prior(label)
 
         def add(index, sums, squares):
-            z = q.sample(_CHUNK, seed=tf.random.fold_in(of_z, index, alg="philox"))  # (chunk, batch, latent)
+            fresh = tf.random.fold_in(of_z, index, alg="philox")
+            z, log_q = q.experimental_sample_and_log_prob(_CHUNK, seed=fresh)  # (chunk, batch, latent)
             repeated = None if label is None else tf.broadcast_to(label, tf.shape(z)[:2])
-            log_w = self.likelihood(z, repeated).log_prob(event) + p.log_prob(z) - q.log_prob(z)
+            log_w = self.likelihood(z, repeated).log_prob(event) + p.log_prob(z) - log_q
             # The last chunk may hold more draws than were asked for.
             wanted = (index * _CHUNK + tf.range(_CHUNK) < k)[:, None]
             log_w = tf.where(wanted, log_w, -math.inf)
@@ -165,7 +221,7 @@ class LatentVariableModel(GenerativeModel):
     def encode(self, x, label=None):
         """Returns `mean` and `scale` (standard deviation) of q(z|x), each float32 `(batch, latent_size)`."""
         q = self.posterior(x, label)
-        return {"mean": q.mean(), "scale": q.stddev()}
+        return {"mean": self.centre(q), "scale": self.scale(q)}
 
     @endpoint(returns="example", z=Latent(), label=Label())
     def decode(self, z, label=None):
@@ -175,7 +231,7 @@ class LatentVariableModel(GenerativeModel):
     @endpoint(returns="example", x=Example(), label=Label())
     def reconstruct(self, x, label=None):
         """Returns examples decoded from the posterior's mean, uint8 levels or float32 points of the shape of `x`."""
-        return self._output(self.likelihood(self.posterior(x, label).mean(), label).mean())
+        return self._output(self.likelihood(self.centre(self.posterior(x, label)), label).mean())
 
     @endpoint(returns="example", count=Count(), seed=Seed(), label=Label())
     def sample(self, count, seed=0, label=None):
@@ -198,7 +254,7 @@ class LatentVariableModel(GenerativeModel):
             stop: examples `(batch, ...)`; their posterior means are the other end.
             steps: number of examples, ends included.
         """
-        z_start, z_stop = self.posterior(start).mean(), self.posterior(stop).mean()
+        z_start, z_stop = (self.centre(self.posterior(x)) for x in (start, stop))
         t = tf.linspace(0.0, 1.0, steps)[:, None]
         return self._output(self.likelihood(z_start[:, None] * (1.0 - t) + z_stop[:, None] * t).mean())
 

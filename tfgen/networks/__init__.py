@@ -6,13 +6,14 @@ from tfgen.networks.dcgan import dcgan_discriminator, dcgan_generator
 from tfgen.networks.defaults import default_discriminator, default_generator
 from tfgen.networks.features import feature_maps, pooled_features, with_hidden
 from tfgen.networks.mixture import Mixture, copies
-from tfgen.networks.mlp import mlp
+from tfgen.networks.mlp import conditional_mlp, mlp
 
 __all__ = [
     "AutoEncoder",
     "Mixture",
     "began_decoder",
     "began_encoder",
+    "conditional_mlp",
     "copies",
     "dcgan_auto_encoder",
     "dcgan_discriminator",

@@ -47,6 +47,27 @@ def mlp(
     return keras.Sequential([*layers, keras.layers.Reshape(tuple(output_shape), dtype=dtype)], name=name)
 
 
+def conditional_mlp(
+    input_shape: Sequence[int], output_shape: Sequence[int], classes: int, *, name: str, dtype=None, **kwargs
+) -> keras.Model:
+    """Returns an `mlp` that takes `[x, c]`, of which c is one-hot, `(batch, classes)`; or x alone without classes.
+
+    Arguments:
+        input_shape: of x, without the batch axis.
+        output_shape: without the batch axis.
+        classes: their number, or 0.
+        name: of the network.
+        dtype: its precision; Keras' current one unless given.
+        kwargs: as of `mlp`.
+    """
+    if not classes:
+        return mlp(input_shape, output_shape, name=name, dtype=dtype, **kwargs)
+    x, c = keras.Input(tuple(input_shape)), keras.Input((classes,))
+    both = keras.layers.Concatenate(dtype=dtype)([keras.layers.Flatten(dtype=dtype)(x), c])
+    inner = mlp((math.prod(input_shape) + classes,), output_shape, name=f"{name}_of_both", dtype=dtype, **kwargs)
+    return keras.Model([x, c], inner(both), name=name)
+
+
 def gaussian_noise(deviation: float, dtype=None) -> list[keras.layers.Layer]:
     """Returns a layer that adds Gaussian noise in training, or nothing where its standard deviation is 0."""
     return [keras.layers.GaussianNoise(deviation, dtype=dtype)] if deviation else []

@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen import pictures
 from tfgen.endpoints import samples_by_class
+from tfgen.specs import Points
+from tfgen.training.building import spread_labels
 from tfgen.training.checkpoints import Checkpoints, Place, write_text
 from tfgen.training.run import Interrupted
 
@@ -20,25 +23,30 @@ from tfgen.training.run import Interrupted
 class SampleGrid(keras.callbacks.Callback):
     """Draws a picture of `model.preview` after an epoch, always from the same latents or seeds.
 
-    Pictures become a grid, with a column per class if the model is conditional; points become a scatter plot.
+    Pictures become a grid, with a column per class if the model is conditional; points become a scatter plot, or a
+    landscape if there are points of the data to compare with and a discriminator.
 
     Arguments:
         folder: where `epoch_0001.png`, `epoch_0002.png`, ... are written.
         count: number of examples.
         seed: of the latents or draws.
         every: number of epochs between two pictures; the last epoch always has one.
+        data: points of the data, float32 `(count, 2)`.
     """
 
-    def __init__(self, folder: str | os.PathLike, count: int = 64, seed: int = 0, every: int = 1):
+    def __init__(self, folder: str | os.PathLike, count: int = 64, seed: int = 0, every: int = 1, data=None):
         super().__init__()
         self.folder = pathlib.Path(folder)
-        self.count, self.seed, self.every = count, seed, every
+        self.count, self.seed, self.every, self.data = count, seed, every, data
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        picture = preview_picture(self.model, self.count, self.seed)
+        if self.data is not None and has_landscape(self.model):
+            picture = landscape(self.model, self.data, self.seed)
+        else:
+            picture = preview_picture(self.model, self.count, self.seed)
         pictures.save(picture, self.folder / f"epoch_{epoch + 1:04d}.png")
 
 
@@ -57,6 +65,43 @@ def preview_picture(model, count: int = 64, seed: int = 0):
     labels = tf.tile(tf.range(classes), [rows])
     return pictures.of_examples(
         model.example, model.preview(classes * rows, seed, label=labels).numpy(), columns=classes
+    )
+
+
+def has_landscape(model) -> bool:
+    """Returns whether a model plays in the plane, with a score for each point of it."""
+    asked = model.endpoints().get("discriminate")
+    return model.example == Points(2) and asked is not None and "label" not in asked.parameters(model)
+
+
+def landscape(model, data, seed: int = 0):
+    """Returns a PIL picture of a game in the plane: density of the data, samples, and the discriminator's surface.
+
+    The surface is how real the discriminator finds each place, from dark to light. A white line goes between what it
+    takes for generated and for real, where it has such a boundary.
+
+    Arguments:
+        model: adversarial, of points of the plane.
+        data: points of the data, float32 `(count, 2)`; as many samples are drawn.
+        seed: of the samples.
+    """
+    data = np.asarray(data, np.float32)
+    labels = spread_labels(model, len(data))
+    samples = model.sample(len(data), seed, **({} if labels is None else {"label": labels})).numpy()
+    reach = pictures.reach_of(data)
+    counts, *_ = np.histogram2d(data[:, 1], data[:, 0], 100, [[-reach, reach]] * 2)
+    places = pictures.cells(reach)
+    scores = model.discriminate(places.reshape(-1, 2).astype(np.float32))
+    surface = np.nan_to_num(np.reshape(model.realness(scores), places.shape[:2]))
+    shown = np.clip(surface, *np.quantile(surface, [0.02, 0.98]))  # or corners far from all data take all colours
+    boundary = 0.0 if model.has_boundary else None
+    line = f"from {surface.min():.3g} to {surface.max():.3g}"
+    return pictures.sheet(
+        [
+            ("data", f"density of {len(data)} points", pictures.heat(np.sqrt(counts), reach)),
+            ("samples", f"{len(samples)} points", pictures.scatter(samples, reach=reach)),
+            ("discriminator", line, pictures.heat(shown, reach, line=boundary)),
+        ]
     )
 
 

@@ -208,12 +208,14 @@ def _fit(run: Run, model, source, place: Place, callbacks: Sequence, verbose) ->
         # First, so that the others write what it finds.
         doctors = [_doctor(source, training, keys, verbose)] if training.get("doctor") else []
 
+        plane = _plane(source)
+
         def fit(data, first, last):
             own = [
                 *doctors,
                 HistoryLog(run.path / "history.csv"),
                 ScalarLog(run.path / "tensorboard"),
-                SampleGrid(run.path / "samples", training["samples"], every=every),
+                SampleGrid(run.path / "samples", training["samples"], every=every, data=plane),
                 RunCheckpoint(run.checkpoints.folder, every=every, start=place, stop=stop),
             ]
             model.fit(
@@ -260,6 +262,15 @@ def _doctor(source, training: Mapping, keys: Sequence[str], verbose):
     count = min(512, source.sizes["train"])
     examples = next(iter(source.dataset("train", count, shuffle=False, keys=keys)))
     return Doctor(examples, MIXTURES.get(source.name), verbose=verbose != 0)
+
+
+def _plane(source):
+    """Returns some thousand points, float32 `(count, 2)`, if the data are of the plane."""
+    from tfgen.specs import Points
+
+    if source.example != Points(2):
+        return None
+    return next(iter(source.dataset("train", min(2000, source.sizes["train"]), shuffle=False)))["point"].numpy()
 
 
 def _batches(source, training: Mapping, split: str, **options):

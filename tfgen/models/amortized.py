@@ -1,0 +1,119 @@
+"""Latent variable models that are assembled from an encoder, a posterior family, a prior, a decoder and a likelihood."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tfgen.distributions import (
+    DiagonalGaussian,
+    Likelihood,
+    Posterior,
+    Prior,
+    StandardNormal,
+    default_likelihood,
+)
+from tfgen.errors import InputError
+from tfgen.models.generative import ensure_network
+from tfgen.models.latent import LatentVariableModel
+from tfgen.networks import conditional_mlp
+from tfgen.specs import Images, Labels, Points
+
+
+class AmortizedModel(LatentVariableModel):
+    r"""A latent variable model whose posterior an encoder gives for each example (Kingma & Welling 2014).
+
+    .. math:: q(z|x) = Q(encoder(x)), \quad p(x|z) = P(decoder(z))
+
+    Every part can be replaced. With classes the encoder takes `[x, c]` with one-hot c, and the decoder a code with c
+    behind it, `(batch, latent_size + count)`; the prior stays p(z).
+
+    Arguments:
+        example: pictures, or points.
+        latent_size: of z.
+        hidden: widths of the encoder's hidden layers, for a perceptron; the decoder mirrors them.
+        encoder: what networks see of examples to the posterior's numbers; a perceptron unless given.
+        decoder: codes to the likelihood's numbers `(batch, height, width, channels * parameters)`, or `(batch, size *
+            parameters)` for points; a perceptron unless given.
+        posterior: family of q(z|x); a diagonal Gaussian unless given.
+        prior: p(z); the standard normal distribution unless given.
+        likelihood: p(x|z); Bernoulli for binary pictures, the discretized logistic for others, and a Gaussian with a
+            learned scale for points, unless given.
+        label: classes that the model is conditional on.
+        kwargs: as of `LatentVariableModel`.
+    """
+
+    def __init__(
+        self,
+        *,
+        example: Images | Points,
+        latent_size: int,
+        hidden: Sequence[int] = (),
+        encoder: keras.Model | None = None,
+        decoder: keras.Model | None = None,
+        posterior: Posterior | None = None,
+        prior: Prior | None = None,
+        likelihood: Likelihood | None = None,
+        label: Labels | None = None,
+        **kwargs,
+    ):
+        super().__init__(example=example, label=label, **kwargs)
+        who, classes, dtype = type(self).__name__, label.count if label else 0, self.dtype_policy
+        if latent_size < 1:
+            raise InputError(f"{who}: latent_size={latent_size}, expected at least 1")
+        self.latent_size = latent_size
+        self.p_x = likelihood or default_likelihood(example)
+        self.p_x.check(example)
+        self.q_z, self.p_z = posterior or DiagonalGaussian(), prior or StandardNormal()
+        self.p_z.check(self.q_z)
+        for part, arguments in ((self.q_z, (latent_size,)), (self.p_z, (latent_size, example))):
+            if not part.built:
+                part.build(*arguments)
+                part.built = True
+        *sides, channels = example.shape
+        gives, numbers = (*sides, channels * self.p_x.parameters), (self.q_z.parameters(latent_size),)
+        common = {"activation": "tanh", "dtype": dtype}
+        self.encoder = encoder or conditional_mlp(
+            example.shape, numbers, classes, hidden=hidden, name="encoder", **common
+        )
+        self.decoder = decoder or conditional_mlp(
+            (latent_size + classes,), gives, 0, hidden=hidden[::-1], name="decoder", **common
+        )
+        ensure_network(who, "encoder", self._asked, example.shape, numbers)
+        ensure_network(who, "decoder", self.decoder, (latent_size + classes,), gives)
+
+    def _asked(self, x, label=None) -> tf.Tensor:
+        """Returns the encoder's answer to what networks see."""
+        if self.label is None:
+            return self.encoder(x, training=self.in_training)
+        c = tf.zeros((tf.shape(x)[0], self.label.count)) if label is None else tf.one_hot(label, self.label.count)
+        return self.encoder([x, c], training=self.in_training)
+
+    def prior(self, label=None):
+        return self.p_z(self.latent_size, lambda x: self.q_z(self._asked(x), self.latent_size))
+
+    def posterior(self, x, label=None):
+        return self.q_z(self._asked(self.example.to_network(x), label), self.latent_size)
+
+    def likelihood(self, z, label=None):
+        if self.label is not None:
+            c = tf.one_hot(label, self.label.count)
+            z = tf.concat([z, tf.broadcast_to(c, tf.concat([tf.shape(z)[:-1], [self.label.count]], 0))], -1)
+        codes = tf.reshape(z, (-1, z.shape[-1]))  # importance samples stand before the batch
+        parameters = self.decoder(codes, training=self.in_training)
+        return self.p_x(tf.reshape(parameters, tf.concat([tf.shape(z)[:-1], parameters.shape[1:]], 0)), self.example)
+
+    def event(self, x, seed):
+        return self.p_x.event(x, self.example, seed)
+
+    def centre(self, q):
+        return self.q_z.centre(q)
+
+    def scale(self, q):
+        return self.q_z.scale(q)
+
+    def networks(self):
+        return [self.encoder, self.decoder, self.p_x, self.q_z, self.p_z]
+
+    def default_optimizers(self):
+        return {"model": keras.optimizers.Adam(1e-3)}
