@@ -4,9 +4,10 @@
     python benchmarks/training.py --models dcgan --width 32 --torch
 
 The networks, losses, optimizers and batches are the same in each column: DCGAN's for 28x28 pictures, Adam. The plain
-loop is what keras.io's examples write: two optimizers, two tapes, a `train_step`. Columns are measured in turn,
-`--repeats` times `--steps` steps each, and the best of the repeats counts; compilation is not in it. A step is one of
-each player; images count once per step, five critic steps of wgan_gp as five steps. `--torch` wants `pip install torch`.
+loop is what keras.io's examples write: two optimizers, two tapes, a `train_step`. Columns are measured in turn, there
+and back, `--repeats` times `--steps` steps each, and the least time of each counts: many short spells, since what
+slows a shared machine down comes in spells too. Compilation is not in it. A step is one of each player; images count
+once per step, five critic steps of wgan_gp as five steps. `--torch` wants `pip install torch`.
 """
 
 import argparse
@@ -180,8 +181,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["dcgan", "wgan_gp"], choices=["dcgan", "wgan_gp"])
     parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=25)
     parser.add_argument("--torch", action="store_true")
     options = parser.parse_args()
 
@@ -200,13 +201,13 @@ def main() -> None:
             columns["torch"] = torch_steps(id, options.width, arrays)
         for run in columns.values():
             run()
-        best = dict.fromkeys(columns, np.inf)
-        for _ in range(options.repeats):
-            for name, run in columns.items():
+        times = {name: [] for name in columns}
+        for repeat in range(options.repeats):
+            for name in list(columns)[:: 1 if repeat % 2 else -1]:
                 start = time.perf_counter()
-                run()
-                best[name] = min(best[name], time.perf_counter() - start)
-        speed = {name: options.steps * BATCH / seconds for name, seconds in best.items()}
+                columns[name]()
+                times[name].append(time.perf_counter() - start)
+        speed = {name: options.steps * BATCH / min(seconds) for name, seconds in times.items()}
         of_torch = f"{speed['torch']:8.0f}" if "torch" in speed else f"{'':>8}"
         to_torch = f"{speed['tfgen'] / speed['torch']:9.2f}" if "torch" in speed else ""
         to_keras = f"{speed['tfgen'] / speed['Keras']:9.2f}"

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfgen.endpoints import Endpoint, endpoints, inherit_marks, make_seed
 from tfgen.errors import InputError, unknown
 from tfgen.models.faults import FaultLog
+from tfgen.models.meters import ScalarMean
 from tfgen.models.players import Batch, Optimizers, Player, Terms, WeightAverage
 from tfgen.models.stages import Stage, StageWalk, divide
 from tfgen.specs import Images, Labels, Points
@@ -538,7 +539,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         weight = tf.shape(batch[self.example.key])[0]
         named = {f"{before}loss": loss} | {f"{before}{name}": term for name, term in terms.items()}
         for name, value in named.items():
-            self._meters.get(name, keras.metrics.Mean).update_state(value, sample_weight=weight)
+            self._meters.get(name, ScalarMean).update_state(value, sample_weight=weight)
         self._reported[player.name] = tuple(named)
 
     def _monitor(self, terms: Mapping[str, Terms], batch: Batch) -> list[str]:
@@ -546,7 +547,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         named = self.monitors(terms)
         weight = tf.shape(batch[self.example.key])[0]
         for name, value in named.items():
-            self._meters.get(name, keras.metrics.Mean).update_state(value, sample_weight=weight)
+            self._meters.get(name, ScalarMean).update_state(value, sample_weight=weight)
         return list(named)
 
     @property
