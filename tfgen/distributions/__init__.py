@@ -1,6 +1,7 @@
 """Distributions that tfp lacks; likelihoods, posteriors and priors, of which latent variable models are made."""
 
 from tfgen.distributions.discretized_logistic import DiscretizedLogistic
+from tfgen.distributions.flows import HouseholderFlow, Planar, PlanarFlow
 from tfgen.distributions.likelihoods import (
     BernoulliLikelihood,
     DiscretizedLogisticLikelihood,
@@ -20,7 +21,10 @@ __all__ = [
     "DiscretizedLogisticMixture",
     "FullCovarianceGaussian",
     "GaussianLikelihood",
+    "HouseholderFlow",
     "Likelihood",
+    "Planar",
+    "PlanarFlow",
     "Posterior",
     "Prior",
     "StandardNormal",
