@@ -117,7 +117,7 @@ def test_a_dataset_is_taken_without_a_warning_about_shuffling():
 def test_validation_reports_every_term_and_figure(held_out):
     history = train(eager(vae()), **held_out).history
     terms = {"loss", "rate", "distortion"}
-    figures = {"elbo", "elbo_se", "bits_per_dim", "bits_per_dim_se"}
+    figures = {"elbo", "elbo_se", "bits_per_dim", "bits_per_dim_se", "kl", "kl_se", "active_units"}
     assert set(history) == terms | {f"val_{name}" for name in terms | figures}
     assert all(len(values) == 1 and np.isfinite(values).all() for values in history.values())
     np.testing.assert_allclose(np.add(history["val_rate"], history["val_distortion"]), history["val_loss"], rtol=1e-5)

@@ -58,7 +58,8 @@ class AmortizedModel(LatentVariableModel):
         **kwargs,
     ):
         super().__init__(example=example, label=label, **kwargs)
-        who, classes, dtype = type(self).__name__, label.count if label else 0, self.dtype_policy
+        entry = getattr(type(self), "entry", None)
+        who, classes, dtype = entry.id if entry else self.name, label.count if label else 0, self.dtype_policy
         if latent_size < 1:
             raise InputError(f"{who}: latent_size={latent_size}, expected at least 1")
         self.latent_size = latent_size
