@@ -29,8 +29,9 @@ class Place:
     @classmethod
     def of(cls, model, epoch: int, step: int = 0) -> "Place":
         """Returns a place of a model that is being trained; within an epoch with its metrics."""
-        metrics = {m.name: [float(v.numpy()) for v in m.variables] for m in model.metrics} if step else {}
-        return cls(epoch, step, metrics)
+        # Those of a training step are scalars; what evaluations collect besides begins anew with each.
+        kept = [m for m in model.metrics if all(len(v.shape) == 0 for v in m.variables)] if step else []
+        return cls(epoch, step, {m.name: [float(v.numpy()) for v in m.variables] for m in kept})
 
     def restore_metrics(self, model) -> None:
         """Adds the state of the metrics to that of a model whose metrics have seen the steps since.
