@@ -246,8 +246,8 @@ class GenerativeModel(keras.Model, abc.ABC):
         Arguments:
             optimizer: nothing for the paper's; one, of which each of several players gets its own copy; or a dict
                 with one for each player. One that is in use already is copied too.
-            ema: decay of a moving average of all players' weights, or a dict with those of some players. Averaged
-                weights are used to evaluate, sample and export; training goes on with the raw ones.
+            ema: decay of a moving average of all players' weights, or a dict with those of some players; less in the
+                first moves, see `WeightAverage`. Averaged weights are used to evaluate, sample and export; training goes on with the raw ones.
             run_eagerly, jit_compile, steps_per_execution: as in Keras. XLA is off unless asked for, since on a CPU
                 it slows training down.
 
@@ -522,9 +522,10 @@ class GenerativeModel(keras.Model, abc.ABC):
         return terms
 
     def _apply(self, player: Player, gradients: Sequence, terms: Terms) -> None:
-        self.optimizers[player.name].apply(gradients, player.variables)
+        optimizer = self.optimizers[player.name]
+        optimizer.apply(gradients, player.variables)
         if player.name in self.averages:
-            self.averages[player.name].update()
+            self.averages[player.name].update(optimizer.iterations)
         self.after_move(player, terms)
 
     def watch_faults(self, on: bool = True) -> None:

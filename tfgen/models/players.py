@@ -68,9 +68,10 @@ class Optimizers:
 class WeightAverage(keras.layers.Layer):
     r"""Exponential moving average of networks' weights.
 
-    .. math:: \bar\theta \leftarrow d \bar\theta + (1 - d) \theta
+    .. math:: \bar\theta \leftarrow d_t \bar\theta + (1 - d_t) \theta, \qquad d_t = \min(d, t / (9 + t))
 
-    Statistics that a network keeps beside its trainable weights (batch normalisation) are copied, since they are
+    after the t-th move, so that the untrained weights, which the average begins with, are forgotten in the first tenth
+    of a training however short it is (the rule of `tf.train.ExponentialMovingAverage`). Statistics that a network keeps beside its trainable weights (batch normalisation) are copied, since they are
     averages already.
 
     Arguments:
@@ -95,11 +96,17 @@ class WeightAverage(keras.layers.Layer):
         object.__setattr__(self, "_pairs", tuple(pairs))
         self.built = True
 
-    def update(self) -> None:
-        """Moves the averages one step towards the weights."""
+    def update(self, moves) -> None:
+        """Moves the averages one step towards the weights.
+
+        Arguments:
+            moves: t, how often the weights have moved, an integer scalar.
+        """
+        moves = tf.cast(moves, tf.float32)
+        rate = 1.0 - tf.minimum(self.decay, moves / (9.0 + moves))
         for weight, average in self._pairs:
             if weight.trainable and weight.dtype.startswith(("float", "bfloat")):
-                average.assign_add((1.0 - self.decay) * (weight.value - average.value))
+                average.assign_add(tf.cast(rate, weight.dtype) * (weight.value - average.value))
             else:
                 average.assign(weight.value)
 
