@@ -35,7 +35,7 @@ def on_digits(gamma: float, seed: int = 0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gamma", [0.3, 0.5, 0.7])
+@pytest.mark.parametrize("gamma", [0.3, 0.7])
 def test_the_losses_are_held_in_balance_and_the_measure_of_convergence_falls(gamma):
     _, history, _ = on_digits(gamma)
     ratio = history["generator_restored"][-1] / history["discriminator_real"][-1]
@@ -47,7 +47,7 @@ def test_the_losses_are_held_in_balance_and_the_measure_of_convergence_falls(gam
 @pytest.mark.slow
 def test_a_higher_gamma_gives_more_diversity_and_a_stronger_balance():
     ks, spreads = [], []
-    for gamma in (0.3, 0.5, 0.7):
+    for gamma in (0.3, 0.7):
         model, history, x = on_digits(gamma)
         ks.append(history["k"][-1])
         spreads.append(np.std(model.sample(2000, seed=1), 0, dtype=np.float64).mean())

@@ -1,7 +1,15 @@
 """Distributions that tfp lacks; likelihoods, posteriors and priors, of which latent variable models are made."""
 
+from tfgen.distributions.categorical import OneHots, UniformOneHots
 from tfgen.distributions.discretized_logistic import DiscretizedLogistic
-from tfgen.distributions.flows import HouseholderFlow, Planar, PlanarFlow
+from tfgen.distributions.flows import (
+    GatedAutoregressive,
+    HouseholderFlow,
+    InverseAutoregressiveFlow,
+    Planar,
+    PlanarFlow,
+)
+from tfgen.distributions.hierarchy import Hierarchy, merge
 from tfgen.distributions.likelihoods import (
     BernoulliLikelihood,
     DiscretizedLogisticLikelihood,
@@ -20,14 +28,20 @@ __all__ = [
     "DiscretizedLogisticLikelihood",
     "DiscretizedLogisticMixture",
     "FullCovarianceGaussian",
+    "GatedAutoregressive",
     "GaussianLikelihood",
+    "Hierarchy",
     "HouseholderFlow",
+    "InverseAutoregressiveFlow",
     "Likelihood",
+    "OneHots",
     "Planar",
     "PlanarFlow",
     "Posterior",
     "Prior",
     "StandardNormal",
+    "UniformOneHots",
     "VampPrior",
     "default_likelihood",
+    "merge",
 ]

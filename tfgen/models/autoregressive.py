@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfgen.layers.buffers import write
 from tfgen.models.exact import ExactLikelihoodModel
 
 # Nested tensors that a `tf.while_loop` can carry.
@@ -136,12 +137,7 @@ class AutoregressiveModel(ExactLikelihoodModel):
             maximum_iterations=height,
         )
         image = tf.ensure_shape(tf.transpose(image, (2, 0, 1, 3)), (None, *self.example.shape))
-        return tf.cast(image, tf.uint8)
-
-
-def write(buffer, index, value) -> tf.Tensor:
-    """Returns `buffer` with `value` at `index` of its first axis."""
-    return tf.tensor_scatter_nd_update(buffer, [[index]], value[None])
+        return tf.cast(image, self.example.tensor_spec().dtype)
 
 
 def inverse_cdf(logits, uniform) -> tf.Tensor:

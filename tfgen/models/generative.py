@@ -247,7 +247,8 @@ class GenerativeModel(keras.Model, abc.ABC):
             optimizer: nothing for the paper's; one, of which each of several players gets its own copy; or a dict
                 with one for each player. One that is in use already is copied too.
             ema: decay of a moving average of all players' weights, or a dict with those of some players; less in the
-                first moves, see `WeightAverage`. Averaged weights are used to evaluate, sample and export; training goes on with the raw ones.
+                first moves, see `WeightAverage`. Averaged weights are used to evaluate, sample and export; training
+                goes on with the raw ones.
             run_eagerly, jit_compile, steps_per_execution: as in Keras. XLA is off unless asked for, since on a CPU
                 it slows training down.
 

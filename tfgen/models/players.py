@@ -71,8 +71,8 @@ class WeightAverage(keras.layers.Layer):
     .. math:: \bar\theta \leftarrow d_t \bar\theta + (1 - d_t) \theta, \qquad d_t = \min(d, t / (9 + t))
 
     after the t-th move, so that the untrained weights, which the average begins with, are forgotten in the first tenth
-    of a training however short it is (the rule of `tf.train.ExponentialMovingAverage`). Statistics that a network keeps beside its trainable weights (batch normalisation) are copied, since they are
-    averages already.
+    of a training however short it is (the rule of `tf.train.ExponentialMovingAverage`). Statistics that a network
+    keeps beside its trainable weights (batch normalisation) are copied, since they are averages already.
 
     Arguments:
         networks: whose weights are averaged.
