@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen.errors import InputError
-from tfgen.specs import Images, Labels, Points
+from tfgen.specs import Codes, Images, Labels, Points
 
 
 def pictures(count=4, levels=256, shape=(3, 2, 1)):
@@ -274,3 +274,26 @@ def test_what_a_graph_knows_beforehand_is_refused_while_it_is_built(spec, value,
 def test_what_a_graph_meets_on_its_way_stops_it(spec, value, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         in_graph(spec, value)
+
+
+def test_maps_of_codes_are_whole_numbers_below_their_count():
+    spec = Codes((2, 3, 1), 600)
+    codes = np.arange(594, 600).reshape(1, 2, 3)
+    checked = spec.validate(codes)
+    assert checked.dtype == np.int32 and checked.shape == (1, 2, 3, 1) and spec.dimensions == 6
+    np.testing.assert_array_equal(spec.check(codes[..., None]), checked)
+    assert Codes.from_config(spec.get_config()) == spec
+    for wrong, message in (
+        (codes + 1, r"values 595..600, expected 0..599"),
+        (codes - 600, "values -6"),
+        (codes.astype(np.float32), "dtype float32"),
+        (codes[:, :1], r"expected \(count, 2, 3, 1\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            spec.validate(wrong)
+    with pytest.raises(InputError, match="1 codes"):
+        Codes((2, 2, 1), 1)
+    with pytest.raises(InputError, match="height, width, channels"):
+        Codes((2, 2), 4)
+    with pytest.raises(InputError, match="expected integers"):
+        spec.check(codes.astype(np.float32))

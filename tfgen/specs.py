@@ -98,8 +98,11 @@ class Images(_Spec):
 
     def from_network(self, x) -> tf.Tensor:
         """Maps [-1, 1] to the nearest levels, uint8; values outside are clipped."""
-        level = tf.round((tf.cast(x, tf.float32) + 1.0) * ((self.levels - 1) / 2.0))
-        return tf.cast(tf.clip_by_value(level, 0.0, self.levels - 1.0), tf.uint8)
+        return self.nearest((tf.cast(x, tf.float32) + 1.0) * ((self.levels - 1) / 2.0))
+
+    def nearest(self, x) -> tf.Tensor:
+        """Returns the levels, uint8, that float32 numbers on their scale are nearest to."""
+        return tf.cast(tf.clip_by_value(tf.round(x), 0.0, self.levels - 1.0), tf.uint8)
 
     def to_picture(self, image) -> np.ndarray:
         """Maps levels to 0..255, uint8, as a picture file wants them."""
@@ -285,6 +288,64 @@ class Maps(_Spec):
         if tensor.shape.rank != 4 or not tensor.shape[1:].is_compatible_with(self.shape):
             raise InputError(f"map: shape {tensor.shape}, expected (batch, {', '.join(map(str, self.shape))})")
         return tf.ensure_shape(tf.cast(tensor, tf.float32), (None, *self.shape))
+
+
+@keras.saving.register_keras_serializable("tfgen")
+@dataclasses.dataclass(frozen=True)
+class Codes(_Spec):
+    """Maps of discrete codes, int32 of shape `(batch, height, width, channels)` with values 0..levels-1.
+
+    What an autoregressive prior models; a code is a name, and its number says nothing.
+
+    Arguments:
+        shape: `(height, width, channels)`.
+        levels: number of codes, at least 2.
+    """
+
+    shape: tuple[int, int, int]
+    levels: int
+
+    key = "codes"
+
+    def __post_init__(self):
+        shape = tuple(int(size) for size in self.shape)
+        if len(shape) != 3 or min(shape) < 1:
+            raise InputError(f"Codes: shape {self.shape} is not (height, width, channels) with sizes of at least 1")
+        if not _is_whole(self.levels) or self.levels < 2:
+            raise InputError(f"Codes: {self.levels!r} codes, expected a whole number of at least 2")
+        object.__setattr__(self, "shape", shape)
+
+    @property
+    def dimensions(self) -> int:
+        """Number of codes in a map."""
+        return math.prod(self.shape)
+
+    def tensor_spec(self, batch: int | None = None) -> tf.TensorSpec:
+        return tf.TensorSpec((batch, *self.shape), tf.int32, name=self.key)
+
+    def validate(self, array, where: str = "codes") -> np.ndarray:
+        """Returns `array` as int32.
+
+        Raises:
+            InputError: shape or dtype is wrong, or a value is no code.
+        """
+        array = as_array(array, where)
+        if array.ndim == 3 and self.shape[-1] == 1:
+            array = array[..., None]
+        if array.shape[1:] != self.shape:
+            raise InputError(f"{where}: shape {array.shape}, expected (count, {', '.join(map(str, self.shape))})")
+        if array.dtype.kind not in "iu":
+            raise InputError(f"{where}: dtype {array.dtype}, expected integers 0..{self.levels - 1}")
+        if array.size and not (array.min() >= 0 and array.max() < self.levels):
+            raise InputError(f"{where}: values {array.min()}..{array.max()}, expected 0..{self.levels - 1}")
+        return array.astype(np.int32)
+
+    def check(self, tensor) -> tf.Tensor:
+        """Returns a batch inside a graph as int32, after the checks that a graph can make."""
+        tensor = tf.convert_to_tensor(tensor)
+        if not tensor.dtype.is_integer or not tensor.shape.is_compatible_with((None, *self.shape)):
+            raise InputError(f"codes: {tensor.dtype.name} of shape {tensor.shape}, expected integers {self.shape}")
+        return tf.ensure_shape(tf.cast(_within(tensor, self.levels, "codes"), tf.int32), (None, *self.shape))
 
 
 def check_finite(array: np.ndarray, where: str) -> None:

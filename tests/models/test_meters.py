@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfgen.models.meters import ActiveUnits, Median
+from tfgen.models.meters import ActiveUnits, Median, Perplexity
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 5000.0])
@@ -22,3 +22,13 @@ def test_active_units_are_those_whose_mean_moves_with_the_example():
     for part in np.array_split(codes, 6):
         meter.update_state(part)
     assert float(meter.result()) == 2.0
+
+
+def test_perplexity_is_that_of_all_codes_seen_and_not_a_mean_over_batches():
+    meter = Perplexity(name="p", size=5)
+    for part in ([[0, 0], [0, 0]], [[1, 1], [1, 1]], [[3, 3], [3, 3]]):
+        meter.update_state(np.array([part]))
+    assert float(meter.result()) == pytest.approx(3.0)
+    meter.reset_state()
+    meter.update_state(np.array([4, 4, 4]))
+    assert float(meter.result()) == pytest.approx(1.0)

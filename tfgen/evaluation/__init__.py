@@ -1,7 +1,44 @@
-"""Metrics: functions of samples, features or predicted labels, with no network inside."""
+"""Metrics: functions of samples, features or predicted labels, with no network inside; and likelihoods of models.
+
+What runs a model is imported when it is first used, so that metrics do without TensorFlow.
+"""
+
+import importlib
 
 from tfgen.evaluation.am_score import am_score
 from tfgen.evaluation.coverage import Coverage, ModeCoverage, label_coverage, mode_coverage
 from tfgen.evaluation.frechet import frechet_distance
 
-__all__ = ["Coverage", "ModeCoverage", "am_score", "frechet_distance", "label_coverage", "mode_coverage"]
+_HOME = {
+    "AnnealedBound": "tfgen.evaluation.ais",
+    "Sandwich": "tfgen.evaluation.ais",
+    "annealed_importance_sampling": "tfgen.evaluation.ais",
+    "bidirectional_monte_carlo": "tfgen.evaluation.ais",
+    "sigmoid_betas": "tfgen.evaluation.ais",
+}
+
+__all__ = [
+    "AnnealedBound",
+    "Coverage",
+    "ModeCoverage",
+    "Sandwich",
+    "am_score",
+    "annealed_importance_sampling",
+    "bidirectional_monte_carlo",
+    "frechet_distance",
+    "label_coverage",
+    "mode_coverage",
+    "sigmoid_betas",
+]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'tfgen.evaluation' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -10,6 +10,7 @@ from tfgen.layers.row_lstm import RowLSTM
 from tfgen.layers.running_hidden import RunningHidden
 from tfgen.layers.shifted_conv import ShiftedConv2D, ShiftedConv2DTranspose
 from tfgen.layers.spectral_norm import SpectralNorm, spectrally_normalized
+from tfgen.layers.vector_quantizer import VectorQuantizer
 from tfgen.layers.virtual_batch_normalization import VirtualBatch, VirtualBatchNormalization
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ShiftedConv2D",
     "ShiftedConv2DTranspose",
     "SpectralNorm",
+    "VectorQuantizer",
     "VirtualBatch",
     "VirtualBatchNormalization",
     "spectrally_normalized",

@@ -5,6 +5,7 @@ from tfgen.models.amortized import AmortizedModel
 from tfgen.models.autoregressive import AutoregressiveModel
 from tfgen.models.classifying import ClassifyingModel
 from tfgen.models.exact import ExactLikelihoodModel
+from tfgen.models.gated import GatedAutoregressiveModel
 from tfgen.models.generative import GenerativeModel
 from tfgen.models.latent import LatentVariableModel
 from tfgen.models.players import Batch, Player, Terms
@@ -18,6 +19,7 @@ __all__ = [
     "Batch",
     "ClassifyingModel",
     "ExactLikelihoodModel",
+    "GatedAutoregressiveModel",
     "GenerativeModel",
     "LatentVariableModel",
     "Player",

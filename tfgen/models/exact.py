@@ -215,7 +215,7 @@ class ExactLikelihoodModel(GenerativeModel):
             lambda chunk: fill(**chunk),
             {name: split(tensor) for name, tensor in inputs.items()},
             parallel_iterations=1,
-            fn_output_signature=tf.TensorSpec((None, *self.example.shape), tf.uint8),
+            fn_output_signature=tf.TensorSpec((None, *self.example.shape), self.example.tensor_spec().dtype),
         )
         return tf.reshape(images, (-1, *self.example.shape))[:count]
 

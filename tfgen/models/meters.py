@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tfgen.layers.vector_quantizer import perplexity
+
 
 class ScalarMean(keras.metrics.Mean):
     """Weighted mean of scalars, with a fifth of the operations that Keras' has for values of any shape."""
@@ -62,3 +64,19 @@ class ActiveUnits(keras.metrics.Metric):
     def result(self):
         variance = self.square / tf.maximum(self.count, 1.0)
         return tf.reduce_sum(tf.cast(variance > self.threshold, tf.float32))
+
+
+class Perplexity(keras.metrics.Metric):
+    """exp of the entropy of the codes of all examples seen: the size where all are used alike, 1 where one is."""
+
+    def __init__(self, name: str, size: int):
+        super().__init__(name=name, dtype="float32")
+        self.counts = self.add_weight(name="counts", shape=(size,), initializer="zeros")
+
+    def update_state(self, values, sample_weight=None):
+        codes = tf.reshape(tf.cast(values, tf.int32), [-1])
+        size = self.counts.shape[0]
+        self.counts.assign_add(tf.math.bincount(codes, minlength=size, maxlength=size, dtype=tf.float32))
+
+    def result(self):
+        return perplexity(tf.convert_to_tensor(self.counts))
