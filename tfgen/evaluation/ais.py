@@ -278,18 +278,14 @@ class _Annealing:
         """Returns what `_path` does, from a graph that is traced once for all numbers of examples and chains."""
         arguments = [None if value is None else tf.convert_to_tensor(value) for value in arguments]
         if self._graph is None:
-            codes, example, transitions = (
-                (None, None, self.model.latent_size),
-                self.model.example.shape,
-                len(self.inner),
-            )
+            steps, codes = len(self.inner), (None, None, self.model.latent_size)
             shapes = [
                 codes,
-                (None, *example),
+                (None, *self.model.example.shape),
                 (None,),
-                (transitions,),
-                (transitions + 1,),
-                (transitions, None),
+                (steps,),
+                (steps + 1,),
+                (steps, None),
                 (),
                 (2,),
             ]
