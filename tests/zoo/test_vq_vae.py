@@ -16,7 +16,7 @@ from tfgen.distributions import GaussianLikelihood
 from tfgen.errors import InputError
 from tfgen.specs import Labels
 
-SIZES = {"codes": 6, "code_size": 3, "width": 8, "halvings": 1, "blocks": 1, "prior_width": 6, "prior_depth": 2}
+SIZES = {"codebook_size": 6, "code_size": 3, "width": 8, "halvings": 1, "blocks": 1, "prior_width": 6, "prior_depth": 2}
 
 
 def small(shape=(4, 4, 1), levels=2, **arguments):
@@ -52,7 +52,7 @@ def test_the_bound_is_one_term_of_the_sum_over_all_maps(label):
     encoder = keras.Sequential([keras.Input((2, 3, 1)), keras.layers.Conv2D(2, (2, 1), **sides)])
     decoder = keras.Sequential([keras.Input((1, 3, 2)), keras.layers.Conv2DTranspose(1, (2, 2), (2, 1), **sides)])
     decoder.add(keras.layers.Cropping2D([(0, 0), (0, 1)]))
-    model = small((2, 3, 1), codes=4, code_size=2, encoder=encoder, decoder=decoder, label=label)
+    model = small((2, 3, 1), codebook_size=4, code_size=2, encoder=encoder, decoder=decoder, label=label)
     randomize(model.prior)
     x = np.array(list(itertools.product((0, 1), repeat=6)), np.uint8).reshape(-1, 2, 3, 1)
     every = np.array(list(itertools.product(range(4), repeat=3)), np.int32).reshape(-1, 1, 3)
@@ -72,7 +72,7 @@ def test_the_bound_is_one_term_of_the_sum_over_all_maps(label):
 
 
 def test_figures_are_the_bound_and_its_parts_and_before_the_second_stage_the_prior_is_uniform():
-    model, x = small((6, 4, 3), 5, codes=7), pictures(9, (6, 4, 3), 5)
+    model, x = small((6, 4, 3), 5, codebook_size=7), pictures(9, (6, 4, 3), 5)
     figures = model.evaluate(x, batch_size=5, verbose=0, return_dict=True)
     assert figures["rate"] == pytest.approx(6 * math.log(7), rel=1e-5)
     assert figures["rate_se"] == pytest.approx(0.0, abs=1e-5)
@@ -225,8 +225,8 @@ def test_any_size_is_encoded_and_comes_back(shape, halvings, map):
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(InputError, match="codes=1,.* expected 2 codes or more"):
-        small(codes=1)
+    with pytest.raises(InputError, match="codebook_size=1,.* expected 2 codes or more"):
+        small(codebook_size=1)
     with pytest.raises(InputError, match="halvings=0"):
         small(halvings=0)
     with pytest.raises(InputError, match="prior_share=0"):
@@ -258,7 +258,7 @@ def test_four_pictures_become_four_codes_and_their_classes_draw_them():
     x = np.zeros((4, 4, 4, 1), np.uint8)
     for index in range(4):
         x[index, index] = 1
-    model = small(codes=4, halvings=2, labels=2, prior_share=1.0, width=16)
+    model = small(codebook_size=4, halvings=2, labels=2, prior_share=1.0, width=16)
     model.compile(keras.optimizers.Adam(1e-2), steps_per_execution=50)
     data = tf.data.Dataset.from_tensors({"image": np.tile(x, (4, 1, 1, 1)), "label": np.tile([0, 0, 1, 1], 4)})
     model.fit(data.repeat(200), epochs=2, shuffle=False, verbose=0)
@@ -279,7 +279,7 @@ def test_four_pictures_become_four_codes_and_their_classes_draw_them():
 def test_on_digits_codes_carry_the_picture_and_the_prior_knows_them():
     x = sklearn.datasets.load_digits().images.astype(np.uint8)[..., None]
     train, test = x[:1437], x[1437:]
-    model = small((8, 8, 1), 17, codes=32, code_size=16, width=24, prior_width=16, prior_share=0.5)
+    model = small((8, 8, 1), 17, codebook_size=32, code_size=16, width=24, prior_width=16, prior_share=0.5)
     model.compile(steps_per_execution=22)
     history = model.fit(train, batch_size=64, epochs=12, verbose=0).history
     figures = model.evaluate(test, batch_size=360, verbose=0, return_dict=True)

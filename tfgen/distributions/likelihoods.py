@@ -31,6 +31,9 @@ class Likelihood(keras.layers.Layer, abc.ABC):
     def check(self, example: Images | Points) -> None:
         """Raises InputError if such examples have no such likelihood."""
 
+    def build(self, example: Images | Points) -> None:
+        """Makes the weights, if it has any that depend on what an example is."""
+
     # In place of Keras' own way to call a layer, which passes nothing but tensors.
     @abc.abstractmethod
     def __call__(self, parameters, example: Images | Points) -> tfd.Distribution:
@@ -53,6 +56,10 @@ class Likelihood(keras.layers.Layer, abc.ABC):
             seed: for a likelihood that takes random numbers, int32 `(2,)`.
         """
         return tf.cast(x, tf.float32)
+
+    def typical(self, p: tfd.Distribution) -> tf.Tensor:
+        """Returns the examples that stand for p(x|z), of its batch and event shape: the means."""
+        return p.mean()
 
     def get_config(self) -> dict:
         return {}

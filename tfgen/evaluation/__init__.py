@@ -1,6 +1,6 @@
 """Metrics: functions of samples, features or predicted labels, with no network inside; and likelihoods of models.
 
-What runs a model is imported when it is first used, so that metrics do without TensorFlow.
+Some are imported when first used, so that the others do without TensorFlow and scikit-learn.
 """
 
 import importlib
@@ -11,13 +11,18 @@ from tfgen.evaluation.frechet import frechet_distance
 
 _HOME = {
     "AnnealedBound": "tfgen.evaluation.ais",
+    "DCI": "tfgen.evaluation.disentanglement",
     "Sandwich": "tfgen.evaluation.ais",
     "annealed_importance_sampling": "tfgen.evaluation.ais",
     "bidirectional_monte_carlo": "tfgen.evaluation.ais",
+    "dci": "tfgen.evaluation.disentanglement",
+    "mutual_information_gap": "tfgen.evaluation.disentanglement",
+    "separated_attribute_predictability": "tfgen.evaluation.disentanglement",
     "sigmoid_betas": "tfgen.evaluation.ais",
 }
 
 __all__ = [
+    "DCI",
     "AnnealedBound",
     "Coverage",
     "ModeCoverage",
@@ -25,9 +30,12 @@ __all__ = [
     "am_score",
     "annealed_importance_sampling",
     "bidirectional_monte_carlo",
+    "dci",
     "frechet_distance",
     "label_coverage",
     "mode_coverage",
+    "mutual_information_gap",
+    "separated_attribute_predictability",
     "sigmoid_betas",
 ]
 

@@ -8,6 +8,7 @@ from tfgen.models.exact import ExactLikelihoodModel
 from tfgen.models.gated import GatedAutoregressiveModel
 from tfgen.models.generative import GenerativeModel
 from tfgen.models.latent import LatentVariableModel
+from tfgen.models.pixel_likelihood import PixelCNNLikelihood
 from tfgen.models.players import Batch, Player, Terms
 from tfgen.models.rate import RateWeight
 from tfgen.models.stages import Stage
@@ -22,6 +23,7 @@ __all__ = [
     "GatedAutoregressiveModel",
     "GenerativeModel",
     "LatentVariableModel",
+    "PixelCNNLikelihood",
     "Player",
     "RateWeight",
     "Stage",

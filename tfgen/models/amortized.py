@@ -67,7 +67,8 @@ class AmortizedModel(LatentVariableModel):
         self.p_x.check(example)
         self.q_z, self.p_z = posterior or DiagonalGaussian(), prior or StandardNormal()
         self.p_z.check(self.q_z)
-        for part, arguments in ((self.q_z, (latent_size,)), (self.p_z, (latent_size, example))):
+        parts = ((self.q_z, (latent_size,)), (self.p_z, (latent_size, example)), (self.p_x, (example,)))
+        for part, arguments in parts:
             if not part.built:
                 part.build(*arguments)
                 part.built = True
@@ -112,6 +113,9 @@ class AmortizedModel(LatentVariableModel):
 
     def scale(self, q):
         return self.q_z.scale(q)
+
+    def typical(self, p):
+        return self.p_x.typical(p)
 
     def networks(self):
         return [self.encoder, self.decoder, self.p_x, self.q_z, self.p_z]

@@ -74,6 +74,10 @@ class LatentVariableModel(GenerativeModel):
         """Returns the standard deviations of q(z|x), `(batch, latent_size)`."""
         return q.stddev()
 
+    def typical(self, p: tfd.Distribution) -> tf.Tensor:
+        """Returns the examples that stand for p(x|z), of its batch and event shape, float32: the means."""
+        return p.mean()
+
     # The bound.
 
     def divergence(self, q: tfd.Distribution, p: tfd.Distribution, z, log_q) -> tf.Tensor:
@@ -226,12 +230,12 @@ class LatentVariableModel(GenerativeModel):
     @endpoint(returns="example", z=Latent(), label=Label())
     def decode(self, z, label=None):
         """Returns the mean of p(x|z), uint8 levels or float32 points, for codes float32 `(batch, latent_size)`."""
-        return self._output(self.likelihood(z, label).mean())
+        return self._output(self.typical(self.likelihood(z, label)))
 
     @endpoint(returns="example", x=Example(), label=Label())
     def reconstruct(self, x, label=None):
         """Returns examples decoded from the posterior's mean, uint8 levels or float32 points of the shape of `x`."""
-        return self._output(self.likelihood(self.centre(self.posterior(x, label)), label).mean())
+        return self._output(self.typical(self.likelihood(self.centre(self.posterior(x, label)), label)))
 
     @endpoint(returns="example", count=Count(), seed=Seed(), label=Label())
     def sample(self, count, seed=0, label=None):
@@ -256,7 +260,7 @@ class LatentVariableModel(GenerativeModel):
         """
         z_start, z_stop = (self.centre(self.posterior(x)) for x in (start, stop))
         t = tf.linspace(0.0, 1.0, steps)[:, None]
-        return self._output(self.likelihood(z_start[:, None] * (1.0 - t) + z_stop[:, None] * t).mean())
+        return self._output(self.typical(self.likelihood(z_start[:, None] * (1.0 - t) + z_stop[:, None] * t)))
 
     @endpoint(returns="example", side=Count())
     def manifold(self, side=20):
@@ -280,7 +284,8 @@ class LatentVariableModel(GenerativeModel):
         quantiles = tfd.Normal(0.0, 1.0).quantile(levels)
         z = tf.stack(tf.meshgrid(quantiles, tf.reverse(quantiles, [0])), -1)
         prior = self.prior()
-        return self._output(self.likelihood(prior.mean() + prior.stddev() * tf.reshape(z, (-1, 2))).mean())
+        codes = prior.mean() + prior.stddev() * tf.reshape(z, (-1, 2))
+        return self._output(self.typical(self.likelihood(codes)))
 
     def offers(self, name: str) -> bool:
         if name == "manifold":

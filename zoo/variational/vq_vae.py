@@ -46,10 +46,10 @@ class CodeMap(Input):
             "batch_size": 32,
             "epochs": 65,
             "model": {
-                "codes": 128, "code_size": 16, "width": 32, "prior_width": 32, "prior_depth": 3, "prior_share": 0.08,
+                "codebook_size": 128, "code_size": 16, "width": 32, "prior_width": 32, "prior_depth": 3, "prior_share": 0.08,
             },
         },
-        "mnist": {"batch_size": 128, "epochs": 60, "model": {"codes": 64, "code_size": 16, "width": 64}},
+        "mnist": {"batch_size": 128, "epochs": 60, "model": {"codebook_size": 64, "code_size": 16, "width": 64}},
         "cifar10": {"batch_size": 128, "epochs": 100, "model": {}},
     },
 )  # fmt: skip
@@ -78,7 +78,7 @@ class VQVAE(GenerativeModel):
     Arguments:
         example: pictures of any size.
         label: classes, of which the prior alone knows.
-        codes: K; a map costs height * width * log2(K) bits.
+        codebook_size: K; a map costs height * width * log2(K) bits.
         code_size: D.
         width: features of the encoder and of the decoder.
         halvings: how often the encoder halves the sides, which are rounded up.
@@ -102,7 +102,7 @@ class VQVAE(GenerativeModel):
         *,
         example: Images = Images((32, 32, 3)),
         label: Labels | None = None,
-        codes: int = 512,
+        codebook_size: int = 512,
         code_size: int = 64,
         width: int = 256,
         halvings: int = 2,
@@ -118,9 +118,9 @@ class VQVAE(GenerativeModel):
         **kwargs,
     ):
         super().__init__(example=example, label=label, **kwargs)
-        if min(codes - 1, code_size, halvings) < 1 or min(beta, prior_share) <= 0.0:
+        if min(codebook_size - 1, code_size, halvings) < 1 or min(beta, prior_share) <= 0.0:
             raise InputError(
-                f"vq_vae: codes={codes}, code_size={code_size}, halvings={halvings}, beta={beta}, prior_share="
+                f"vq_vae: codebook_size={codebook_size}, code_size={code_size}, halvings={halvings}, beta={beta}, prior_share="
                 f"{prior_share}; expected 2 codes or more, sizes of at least 1, and weights above 0"
             )
         self.beta, self.prior_share = beta, prior_share
@@ -137,8 +137,8 @@ class VQVAE(GenerativeModel):
             )
         self.decoder = decoder or residual_decoder(code_size, gives, **sizes)
         ensure_network("vq_vae", "decoder", self.decoder, tuple(z_e.shape[1:]), gives)
-        self.quantizer = VectorQuantizer(codes, code_size, by_gradient=by_gradient, dtype=dtype)
-        self.code_map = Codes((*z_e.shape[1:3], 1), codes)
+        self.quantizer = VectorQuantizer(codebook_size, code_size, by_gradient=by_gradient, dtype=dtype)
+        self.code_map = Codes((*z_e.shape[1:3], 1), codebook_size)
         self.prior = GatedAutoregressiveModel(
             example=self.code_map, label=label, width=prior_width, depth=prior_depth, kernel_size=5,
             head_width=2 * prior_width, embedding=prior_width, dtype=dtype,
