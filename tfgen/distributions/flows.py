@@ -14,6 +14,26 @@ from tfgen.precision import full
 tfd, tfb = tfp.distributions, tfp.bijectors
 
 
+class _Mapped(Posterior):
+    """A diagonal Gaussian behind maps, of which there may be none.
+
+    The code that stands for an example is what the maps make of the Gaussian's mean, and the scale is that of 256 draws.
+    """
+
+    maps: int
+
+    def centre(self, q):
+        return q.bijector.forward(q.distribution.mean()) if self.maps else super().centre(q)
+
+    def scale(self, q):
+        if not self.maps:
+            return super().scale(q)
+        # The same draws for all examples: none depends on those beside it.
+        noise = tf.random.stateless_normal((256, 1, q.event_shape[0]), (0, 0), alg="philox")
+        base = q.distribution
+        return tf.math.reduce_std(q.bijector.forward(base.mean() + base.stddev() * noise), 0)
+
+
 class Planar(tfb.Bijector):
     r"""f(z) = z + u' tanh(w^T z + b), with u' such that it can be inverted (Rezende & Mohamed 2015, eq. 10 and A.1).
 
@@ -48,7 +68,7 @@ class Planar(tfb.Bijector):
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class PlanarFlow(Posterior):
+class PlanarFlow(_Mapped):
     """A diagonal Gaussian behind planar maps, all of whose numbers the encoder gives (Rezende & Mohamed 2015).
 
     It knows the density of its own draws only. The code that stands for an example is what the maps make of the
@@ -76,12 +96,6 @@ class PlanarFlow(Posterior):
             return base
         steps = [Planar(*maps[3 * step : 3 * step + 3]) for step in range(self.maps)]
         return tfd.TransformedDistribution(base, tfb.Chain(steps[::-1]))
-
-    def centre(self, q):
-        return q.bijector.forward(q.distribution.mean()) if self.maps else super().centre(q)
-
-    def scale(self, q):
-        return _deviation_of_draws(q) if self.maps else super().scale(q)
 
     def get_config(self):
         return {"maps": self.maps}
@@ -174,7 +188,7 @@ class GatedAutoregressive(tfb.Bijector):
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class InverseAutoregressiveFlow(Posterior):
+class InverseAutoregressiveFlow(_Mapped):
     r"""A diagonal Gaussian behind gated autoregressive maps (Kingma et al. 2016).
 
     .. math::
@@ -257,22 +271,8 @@ class InverseAutoregressiveFlow(Posterior):
 
         return network
 
-    def centre(self, q):
-        return q.bijector.forward(q.distribution.mean()) if self.maps else super().centre(q)
-
-    def scale(self, q):
-        return _deviation_of_draws(q) if self.maps else super().scale(q)
-
     def get_config(self):
         return {"maps": self.maps, "units": list(self.units), "context": self.context}
-
-
-def _deviation_of_draws(q) -> tf.Tensor:
-    """Returns the standard deviations of 256 draws, `(batch, latent_size)`."""
-    # The same draws for all examples: none depends on those beside it.
-    noise = tf.random.stateless_normal((256, 1, q.event_shape[0]), (0, 0), alg="philox")
-    base = q.distribution
-    return tf.math.reduce_std(q.bijector.forward(base.mean() + base.stddev() * noise), 0)
 
 
 def _count(layer: Posterior, maps: int) -> int:

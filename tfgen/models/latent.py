@@ -303,6 +303,4 @@ class LatentVariableModel(GenerativeModel):
 
     def _output(self, x) -> tf.Tensor:
         """Rounds a mean, or a draw, of pictures to levels; points stay."""
-        if not isinstance(self.example, Images):
-            return x
-        return tf.cast(tf.clip_by_value(tf.round(x), 0.0, self.example.levels - 1.0), tf.uint8)
+        return self.example.nearest(x) if isinstance(self.example, Images) else x
