@@ -1,217 +1,115 @@
 """Training throughput beside the same networks in a plain Keras `train_step`, and in torch.
 
-    python benchmarks/training.py                        # dcgan and wgan_gp, 28x28x1, batch 64
-    python benchmarks/training.py --models dcgan --width 32 --torch
+    python benchmarks/training.py                        # all models, pictures of 28x28x1
+    python benchmarks/training.py --models dcgan vae --width 32 --torch
 
-The networks, losses, optimizers and batches are the same in each column: DCGAN's for 28x28 pictures, Adam. The plain
-loop is what keras.io's examples write: two optimizers, two tapes, a `train_step`. Columns are measured in turn, there
-and back, `--repeats` times `--steps` steps each, and the least time of each counts: many short spells, since what
-slows a shared machine down comes in spells too. Compilation is not in it. A step is one of each player; images count
-once per step, five critic steps of wgan_gp as five steps. `--torch` wants `pip install torch`.
+The networks, losses, optimizers and batches are the same in each column; the networks are compared weight by weight in
+size before anything is timed. The plain loops (`plain_gans.py`, `plain_vaes.py`) are what keras.io's examples write.
+dcgan and wgan_gp have DCGAN's networks, 8-bit pictures and batches of 64; vae and conv_vae have binary pictures and
+batches of 128, vae a perceptron of 200 and 200 units with 50 latents, conv_vae its convolutions and 128 latents.
+
+Columns are measured in turn, there and back, `--repeats` times `--steps` steps each, and the least time of each counts:
+many short spells, since what slows a shared machine down comes in spells too. Compilation is not in it; what `fit`
+does once per call is. A step is one of each player; images count once per step, five critic steps of wgan_gp as five
+steps. `--torch` wants `pip install torch`.
 """
 
 import argparse
 import os
 import time
+from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+import plain_gans
+import plain_vaes
 import tensorflow as tf
 
 import tfgen
-from tfgen.networks import dcgan_discriminator, dcgan_generator
 from tfgen.specs import Images
 
-SHAPE, LATENT, BATCH = (28, 28, 1), 100, 64
+FAMILIES = {"dcgan": plain_gans, "wgan_gp": plain_gans, "vae": plain_vaes, "conv_vae": plain_vaes}
 
 
-def tfgen_steps(id: str, width: int, batches: tf.data.Dataset):
-    """Returns a function that makes as many steps as there are batches."""
-    model = tfgen.create(id, example=Images(SHAPE), latent_size=LATENT, width=width)
+def make_columns(id: str, width: int | None, torch: bool) -> dict:
+    """Returns the model in each column, by the column's name."""
+    family = FAMILIES[id]
+    model = tfgen.create(id, example=Images(family.SHAPE, family.LEVELS), **family.arguments(id, width))
     model.compile()
-    return lambda: model.fit(batches, verbose=0)
+    columns = {"tfgen": model, "Keras": family.plain_keras(id, width)}
+    return columns | ({"torch": family.plain_torch(id, width)} if torch else {})
 
 
-class PlainDCGAN(keras.Model):
-    """As keras.io's "DCGAN to generate face images" writes it."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.generator = dcgan_generator(LATENT, SHAPE, width=width)
-        self.discriminator = dcgan_discriminator(SHAPE, width=width)
-        self.d_optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5)
-        self.g_optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5)
-        self.loss_fn = keras.losses.BinaryCrossentropy(from_logits=True)
-        self.d_loss_metric = keras.metrics.Mean(name="d_loss")
-        self.g_loss_metric = keras.metrics.Mean(name="g_loss")
-
-    def train_step(self, data):
-        x = tf.cast(data, tf.float32) / 127.5 - 1.0
-        count = tf.shape(x)[0]
-        z = tf.random.uniform((count, LATENT), -1.0, 1.0)
-        with tf.GradientTape() as tape:
-            real = self.discriminator(x, training=True)
-            fake = self.discriminator(self.generator(z, training=True), training=True)
-            d_loss = self.loss_fn(tf.ones_like(real), real) + self.loss_fn(tf.zeros_like(fake), fake)
-        weights = self.discriminator.trainable_weights
-        self.d_optimizer.apply_gradients(zip(tape.gradient(d_loss, weights), weights, strict=True))
-        z = tf.random.uniform((count, LATENT), -1.0, 1.0)
-        with tf.GradientTape() as tape:
-            fake = self.discriminator(self.generator(z, training=True), training=True)
-            g_loss = self.loss_fn(tf.ones_like(fake), fake)
-        weights = self.generator.trainable_weights
-        self.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, weights), weights, strict=True))
-        self.d_loss_metric.update_state(d_loss)
-        self.g_loss_metric.update_state(g_loss)
-        return {"d_loss": self.d_loss_metric.result(), "g_loss": self.g_loss_metric.result()}
+def weight_sizes(network) -> list[int]:
+    """Returns the size of each trained weight of a network of Keras or torch, in the order of its layers."""
+    if isinstance(network, keras.Model):
+        return [int(np.prod(weight.shape)) for weight in network.trainable_weights]
+    return [weight.numel() for weight in network.parameters()]
 
 
-class PlainWGANGP(PlainDCGAN):
-    """As keras.io's "WGAN-GP overriding Model.train_step" writes it, with one critic step per batch in turn."""
-
-    def __init__(self, width: int):
-        super().__init__(width)
-        self.discriminator = dcgan_discriminator(SHAPE, width=width, normalize=False)
-        self.d_optimizer = keras.optimizers.Adam(1e-4, beta_1=0.0, beta_2=0.9)
-        self.g_optimizer = keras.optimizers.Adam(1e-4, beta_1=0.0, beta_2=0.9)
-        self.count = tf.Variable(0, trainable=False)
-
-    def gradient_penalty(self, x, fake):
-        alpha = tf.random.uniform((tf.shape(x)[0], 1, 1, 1))
-        between = x + alpha * (fake - x)
-        with tf.GradientTape() as tape:
-            tape.watch(between)
-            score = self.discriminator(between, training=True)
-        norm = tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(score, between)), (1, 2, 3)))
-        return tf.reduce_mean((norm - 1.0) ** 2)
-
-    def train_step(self, data):
-        x = tf.cast(data, tf.float32) / 127.5 - 1.0
-        z = tf.random.normal((tf.shape(x)[0], LATENT))
-        with tf.GradientTape() as tape:
-            fake = self.generator(z, training=True)
-            scores = self.discriminator(fake, training=True), self.discriminator(x, training=True)
-            d_loss = tf.reduce_mean(scores[0]) - tf.reduce_mean(scores[1]) + 10.0 * self.gradient_penalty(x, fake)
-        weights = self.discriminator.trainable_weights
-        self.d_optimizer.apply_gradients(zip(tape.gradient(d_loss, weights), weights, strict=True))
-        self.count.assign_add(1)
-        tf.cond(self.count % 5 == 0, self._move_generator, lambda: None)
-        self.d_loss_metric.update_state(d_loss)
-        return {"d_loss": self.d_loss_metric.result(), "g_loss": self.g_loss_metric.result()}
-
-    def _move_generator(self):
-        z = tf.random.normal((BATCH, LATENT))
-        with tf.GradientTape() as tape:
-            g_loss = -tf.reduce_mean(self.discriminator(self.generator(z, training=True), training=True))
-        weights = self.generator.trainable_weights
-        self.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, weights), weights, strict=True))
-        self.g_loss_metric.update_state(g_loss)
+def check_networks(id: str, columns: dict) -> None:
+    """Prints how many parameters the networks of each column have, and exits if they are not the same networks."""
+    for role in FAMILIES[id].NETWORKS:
+        sizes = {name: weight_sizes(getattr(model, role)) for name, model in columns.items()}
+        print(f"{id:<10} {role:<14}" + "".join(f" {sum(each):>11,}" for each in sizes.values()), flush=True)
+        if any(each != sizes["tfgen"] for each in sizes.values()):
+            raise SystemExit(f"{id}: the columns differ in the {role}; sizes of its weights: {sizes}")
 
 
-def keras_steps(id: str, width: int, batches: tf.data.Dataset):
-    model = {"dcgan": PlainDCGAN, "wgan_gp": PlainWGANGP}[id](width)
-    for network, optimizer in ((model.generator, model.g_optimizer), (model.discriminator, model.d_optimizer)):
-        optimizer.build(network.trainable_variables)
-    model.built = True
-    model.compile()
-    pictures = batches.map(lambda batch: batch["image"])
-    return lambda: model.fit(pictures, verbose=0)
+def runner(id: str, name: str, model, arrays: list[np.ndarray]) -> Callable[[], object]:
+    """Returns a function that makes a step of a column on each batch."""
+    if name == "torch":
+        return lambda: [model.step(array) for array in arrays]
+    # Batches as they are: no column pays for putting them together.
+    batches = tf.data.Dataset.from_tensor_slices({"image": np.stack(arrays)} if name == "tfgen" else np.stack(arrays))
+    return lambda: model.fit(batches, shuffle=False, verbose=0)
 
 
-def torch_steps(id: str, width: int, arrays: list[np.ndarray]):
-    try:
-        import torch
-    except ImportError:
-        raise SystemExit("--torch: torch is not installed; pip install torch") from None
-    nn, F = torch.nn, torch.nn.functional
-    torch.set_num_threads(os.cpu_count())
-    # Keras' "same" padding of 4x4 kernels at stride 2 is 1 on each side.
-    generator = nn.Sequential(
-        nn.Linear(LATENT, 49 * 2 * width, bias=False), nn.BatchNorm1d(49 * 2 * width), nn.ReLU(),
-        nn.Unflatten(1, (2 * width, 7, 7)),
-        nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
-        nn.ConvTranspose2d(width, 1, 4, 2, 1), nn.Tanh(),
-    )  # fmt: skip
-    norm = [nn.BatchNorm2d(2 * width)] if id == "dcgan" else []
-    discriminator = nn.Sequential(
-        nn.Conv2d(1, width, 4, 2, 1), nn.LeakyReLU(0.2),
-        nn.Conv2d(width, 2 * width, 4, 2, 1, bias=not norm), *norm, nn.LeakyReLU(0.2),
-        nn.Flatten(), nn.Linear(49 * 2 * width, 1),
-    )  # fmt: skip
-    for network in (generator, discriminator):
-        network.to(memory_format=torch.channels_last)
-    rate, betas = (2e-4, (0.5, 0.999)) if id == "dcgan" else (1e-4, (0.0, 0.9))
-    d_optimizer = torch.optim.Adam(discriminator.parameters(), rate, betas)
-    g_optimizer = torch.optim.Adam(generator.parameters(), rate, betas)
-
-    def noise(count):
-        return torch.rand(count, LATENT) * 2 - 1 if id == "dcgan" else torch.randn(count, LATENT)
-
-    def critic_loss(x, fake):
-        alpha = torch.rand(len(x), 1, 1, 1)
-        between = (x + alpha * (fake - x)).requires_grad_()
-        (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
-        penalty = ((gradient.flatten(1).norm(dim=1) - 1.0) ** 2).mean()
-        return discriminator(fake).mean() - discriminator(x).mean() + 10.0 * penalty
-
-    def step(number, array):
-        x = torch.from_numpy(array).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
-        x = x.contiguous(memory_format=torch.channels_last)
-        fake = generator(noise(len(x))).detach()
-        if id == "dcgan":
-            d_loss = F.softplus(-discriminator(x)).mean() + F.softplus(discriminator(fake)).mean()
-        else:
-            d_loss = critic_loss(x, fake)
-        d_optimizer.zero_grad()
-        d_loss.backward()
-        d_optimizer.step()
-        if id == "dcgan" or number % 5 == 0:
-            score = discriminator(generator(noise(len(x))))
-            g_loss = F.softplus(-score).mean() if id == "dcgan" else -score.mean()
-            g_optimizer.zero_grad()
-            g_loss.backward()
-            g_optimizer.step()
-
-    return lambda: [step(number, array) for number, array in enumerate(arrays)]
+def measure(runs: dict[str, Callable], repeats: int) -> dict[str, float]:
+    """Returns the least time of each run in seconds, all in turn."""
+    for run in runs.values():
+        run()
+    times = dict.fromkeys(runs, float("inf"))
+    for repeat in range(repeats):
+        for name in list(runs)[:: 1 if repeat % 2 else -1]:
+            start = time.perf_counter()
+            runs[name]()
+            times[name] = min(times[name], time.perf_counter() - start)
+    return times
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["dcgan", "wgan_gp"], choices=["dcgan", "wgan_gp"])
-    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--models", nargs="+", default=list(FAMILIES), choices=list(FAMILIES), metavar="MODEL")
+    parser.add_argument("--width", type=int, help="of the convolutions; 32 for dcgan and wgan_gp, 64 for conv_vae")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=25)
     parser.add_argument("--torch", action="store_true")
     options = parser.parse_args()
+    if options.torch and plain_gans.torch is None:
+        raise SystemExit("--torch: torch is not installed; pip install torch")
 
-    arrays = list(np.random.default_rng(0).integers(0, 256, (options.steps, BATCH, *SHAPE), np.uint8))
-    batches = tf.data.Dataset.from_tensor_slices({"image": np.concatenate(arrays)}).batch(BATCH, drop_remainder=True)
-    print(
-        f"{os.cpu_count()} cores, TensorFlow {tf.__version__}; images per second, batch {BATCH}, width {options.width}"
-    )
-    print(f"{'model':<10} {'tfgen':>8} {'Keras':>8} {'torch':>8} {'to Keras':>9} {'to torch':>9}")
-    for id in options.models:
-        columns = {
-            "tfgen": tfgen_steps(id, options.width, batches),
-            "Keras": keras_steps(id, options.width, batches),
-        }
-        if options.torch:
-            columns["torch"] = torch_steps(id, options.width, arrays)
-        for run in columns.values():
-            run()
-        times = {name: [] for name in columns}
-        for repeat in range(options.repeats):
-            for name in list(columns)[:: 1 if repeat % 2 else -1]:
-                start = time.perf_counter()
-                columns[name]()
-                times[name].append(time.perf_counter() - start)
-        speed = {name: options.steps * BATCH / min(seconds) for name, seconds in times.items()}
-        of_torch = f"{speed['torch']:8.0f}" if "torch" in speed else f"{'':>8}"
-        to_torch = f"{speed['tfgen'] / speed['torch']:9.2f}" if "torch" in speed else ""
-        to_keras = f"{speed['tfgen'] / speed['Keras']:9.2f}"
-        print(f"{id:<10} {speed['tfgen']:8.0f} {speed['Keras']:8.0f} {of_torch} {to_keras} {to_torch}", flush=True)
+    models = {id: make_columns(id, options.width, options.torch) for id in options.models}
+    names = ["tfgen", "Keras", *(["torch"] if options.torch else [])]
+    print(f"{'parameters':<25}" + "".join(f" {name:>11}" for name in names))
+    for id, columns in models.items():
+        check_networks(id, columns)
+
+    print(f"\n{os.cpu_count()} cores, TensorFlow {tf.__version__}; images per second")
+    titles = [*names, *(f"to {name}" for name in names[1:])]
+    print(f"{'model':<10} {'batch':>6}" + "".join(f" {title:>9}" for title in titles))
+    for id, columns in models.items():
+        family = FAMILIES[id]
+        size = (options.steps, family.BATCH, *family.SHAPE)
+        arrays = list(np.random.default_rng(0).integers(0, family.LEVELS, size, np.uint8))
+        runs = {name: runner(id, name, model, arrays) for name, model in columns.items()}
+        times = measure(runs, options.repeats)
+        speed = {name: options.steps * family.BATCH / seconds for name, seconds in times.items()}
+        ratios = [speed["tfgen"] / speed[name] for name in names[1:]]
+        row = [f" {speed[name]:>9.0f}" for name in names] + [f" {ratio:>9.2f}" for ratio in ratios]
+        print(f"{id:<10} {family.BATCH:>6}" + "".join(row), flush=True)
 
 
 if __name__ == "__main__":
