@@ -179,8 +179,9 @@ def recording(optimizer, gradients):
 
 def test_evaluate_gives_finite_figures_that_repeat(small):
     data = small.batch(5)
-    first = small.model.evaluate(data, batch_size=3, verbose=0, return_dict=True)
-    assert first == small.model.evaluate(data, batch_size=3, verbose=0, return_dict=True)
+    first, again = (small.model.evaluate(data, batch_size=3, verbose=0, return_dict=True) for _ in range(2))
+    # Other noise would change more than the last bits, which depend on what was added first.
+    assert again == pytest.approx(first, rel=1e-5, abs=1e-6)
     assert np.isfinite(list(first.values())).all()
     moving = tuple(player.name for player in small.model.moving())
     trained = {name for name in small.history if len(small.model.players()) == 1 or name.startswith(moving)}

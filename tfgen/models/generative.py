@@ -15,7 +15,7 @@ from tfgen.endpoints import Endpoint, endpoints, inherit_marks, make_seed
 from tfgen.errors import InputError, unknown
 from tfgen.models.faults import FaultLog
 from tfgen.models.meters import ScalarMean
-from tfgen.models.players import Batch, Optimizers, Player, Terms, WeightAverage
+from tfgen.models.players import Batch, Optimizers, Player, Terms, WeightAverage, steady_sum
 from tfgen.models.stages import Stage, StageWalk, divide
 from tfgen.specs import Images, Labels, Points
 
@@ -187,6 +187,11 @@ class GenerativeModel(keras.Model, abc.ABC):
         """The keys of a batch that the model reads, and what is behind each."""
         specs = {self.example.key: self.example}
         return specs | ({self.label.key: self.label} if self.label is not None else {})
+
+    @property
+    def optional_specs(self) -> dict:
+        """The keys that a batch may have or lack, and what is behind each."""
+        return {}
 
     # Randomness.
 
@@ -442,7 +447,8 @@ class GenerativeModel(keras.Model, abc.ABC):
             keys = x if isinstance(x, dict) else [self.example.key]
             self._check_keys([*keys, *([] if y is None else ["label"])])
         if isinstance(x, dict):
-            x = {key: self.specs[key].validate(value, key) for key, value in x.items() if key in self.specs}
+            specs = self.specs | self.optional_specs
+            x = {key: specs[key].validate(value, key) for key, value in x.items() if key in specs}
         elif isinstance(x, (np.ndarray, list)):
             x = self.example.validate(x, self.example.key)
         if y is not None:
@@ -450,7 +456,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         return x, y
 
     def unpack(self, data) -> Batch:
-        """Returns a batch as a dict with what `specs` names, from a dict, an example, or (example, label)."""
+        """Returns a batch as a dict with what the model reads of it, from a dict, an example, or (example, label)."""
         if isinstance(data, tuple):
             first, label = self._split(data)
             data = dict(first) if isinstance(first, dict) else {self.example.key: first}
@@ -459,7 +465,8 @@ class GenerativeModel(keras.Model, abc.ABC):
         elif not isinstance(data, dict):
             data = {self.example.key: data}
         self._check_keys(data)
-        return {key: spec.check(data[key]) for key, spec in self.specs.items()}
+        specs = self.specs | {key: spec for key, spec in self.optional_specs.items() if key in data}
+        return {key: spec.check(data[key]) for key, spec in specs.items()}
 
     @staticmethod
     def _split(data: tuple) -> tuple:
@@ -496,7 +503,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         logs = {name: self._meters[name].result() for name in names}
         losses = [logs[f"{name}_loss"] for name in self.optimizers if f"{name}_loss" in logs]
         # `TerminateOnNaN` watches this name; the sum is no number once a player's loss is none.
-        return logs | {"loss": tf.add_n(losses)} if len(self.optimizers) > 1 and losses else logs
+        return logs | {"loss": steady_sum(losses)} if len(self.optimizers) > 1 and losses else logs
 
     def _move(self, player: Player, batch: Batch) -> Terms:
         """Moves one player down its loss, measures its terms, and returns them."""
@@ -505,7 +512,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         with tf.GradientTape(persistent=self.faults is not None, watch_accessed_variables=False) as tape:
             tape.watch(variables)
             terms = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
-            loss = tf.add_n(list(terms.values()))
+            loss = steady_sum(terms.values())
             # Keras' optimizers sum gradients over replicas.
             scaled = optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
         gradients = tape.gradient(scaled, variables)
@@ -562,7 +569,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         with self._step_of(_TESTING):
             for player in self.moving():
                 own = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
-                self._report(player, own, tf.add_n(list(own.values())), batch)
+                self._report(player, own, steady_sum(own.values()), batch)
                 names += self._reported[player.name]
                 terms[player.name] = own
             names += self._monitor(terms, batch)
@@ -602,6 +609,13 @@ class GenerativeModel(keras.Model, abc.ABC):
         for average in self.averages.values():
             average.swap()
         self._swapped = not self._swapped
+
+    def keep_average(self, player: str) -> None:
+        """Makes a player's averaged weights, if it has any, its own: what is trained next builds on what will be served."""
+        if player in self.averages:
+            average = self.averages[player]
+            average.swap()
+            average.update(0)
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Returns what this model can do, by name."""

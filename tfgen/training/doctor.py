@@ -8,6 +8,7 @@ from tfgen.data.mixtures import Mixture
 from tfgen.evaluation import mode_coverage
 from tfgen.models.faults import Fault
 from tfgen.models.generative import GenerativeModel
+from tfgen.models.players import steady_sum
 from tfgen.training.building import spread_labels
 
 
@@ -113,7 +114,7 @@ class Doctor(keras.callbacks.Callback):
             with self.model.aside(), tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
                 tape.watch(variables)
                 terms = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
-                loss = tf.add_n(list(terms.values()))
+                loss = steady_sum(terms.values())
             for name, term in {"": loss, **({} if len(terms) == 1 else terms)}.items():
                 gradients = [one for one in tape.gradient(term, variables) if one is not None]
                 norm = float(tf.linalg.global_norm(gradients)) if gradients else 0.0
