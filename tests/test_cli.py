@@ -216,6 +216,18 @@ def test_evaluate_prints_figures_with_their_errors(tfgen, run):
     assert re.search(r"^  nats +\d+\.\d+ ± \d\.\d+$", out, re.MULTILINE)
 
 
+def test_evaluate_probes_what_a_model_knows_of_classes(tfgen, tmp_path):
+    sizes, options = {"hidden": (8,), "latent_size": 2}, {"image_size": (4, 4)}
+    train("vae", out=tmp_path / "run", arguments=sizes, epochs=1, batch_size=400, verbose=0, data_options=options)
+    code, out, err = tfgen("evaluate", tmp_path / "run", "--probe", "--split", "test[:90]")
+    assert (code, err) == (0, "")
+    shares = dict(re.findall(r"^  (\w+_accuracy) +(\d\.\d+) ± 0\.\d+$", out, re.MULTILINE))
+    # After one epoch two latents know next to nothing.
+    assert 0.05 < float(shares["probe_accuracy"]) < 0.5 < float(shares["raw_accuracy"]) < 1.0
+    code, _, err = tfgen("evaluate", tmp_path / "run", "--probe", "--split", "train")
+    assert (code, err) == (2, "tfgen: probe: digits: train is what a probe learns from; name another\n")
+
+
 def test_export_prints_a_report_and_fails_if_the_artifact_differs(tfgen, run, tmp_path, monkeypatch):
     code, out, _ = tfgen("export", run.path, "--out", tmp_path / "artifact")
     assert code == 0

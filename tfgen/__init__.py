@@ -17,8 +17,8 @@ _HOME = {
     "Labels": "tfgen.specs",
     "InputError": "tfgen.errors",
 }
-_PARTS = ("callbacks", "data", "distributions", "evaluation", "export", "layers", "models", "networks", "objectives",
-          "training", "zoo")  # fmt: skip
+_PARTS = ("callbacks", "data", "distributions", "evaluation", "export", "latents", "layers", "models", "networks",
+          "objectives", "training", "zoo")  # fmt: skip
 
 __all__ = [*_HOME, *_PARTS]
 

@@ -242,13 +242,16 @@ def evaluate(
     importance_samples: Annotated[
         int, typer.Option(min=0, help="k of the importance-weighted bound, for models with latent variables.")
     ] = 0,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Also how many classes a linear classifier of its features gets right.")
+    ] = False,
 ) -> None:
     """Measure a trained model."""
     from tfgen.training import Run
 
     run = Run.open(path)
     _start()
-    figures = run.evaluate(split, importance_samples=importance_samples)
+    figures = run.evaluate(split, importance_samples=importance_samples, probe=probe)
     width = max(map(len, figures))
     typer.echo(f"{run.record['model']['id']} on {run.record['data']['name']}, {split}")
     for name, value in figures.items():

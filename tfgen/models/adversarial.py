@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfgen.endpoints import Count, Example, Label, Latent, Seed, endpoint
 from tfgen.errors import InputError
 from tfgen.models.generative import GenerativeModel, ensure_network
+from tfgen.models.lines import analogy, arc, straight
 from tfgen.models.players import Batch, Player, Terms
 from tfgen.networks import default_discriminator, default_generator
 from tfgen.specs import Images, Labels, Points
@@ -171,19 +172,11 @@ class AdversarialModel(GenerativeModel):
             steps: number of examples, ends included.
             label: int32 `(batch,)`, where samples can be asked for by class.
         """
-        z = self._line(start[:, None], stop[:, None], tf.linspace(0.0, 1.0, steps)[:, None])
+        line = arc if isinstance(self.latent_prior(), tfd.MultivariateNormalDiag) else straight
+        z = line(start[:, None], stop[:, None], tf.linspace(0.0, 1.0, steps)[:, None])
         repeated = None if label is None else tf.repeat(label, steps)
         examples = self.generate(tf.reshape(z, (-1, self.latent_size)), repeated)
         return tf.reshape(examples, (-1, steps, *self.example.shape))
-
-    def _line(self, start, stop, t) -> tf.Tensor:
-        if isinstance(self.latent_prior(), tfd.MultivariateNormalDiag):
-            norms = tf.norm(start, axis=-1, keepdims=True) * tf.norm(stop, axis=-1, keepdims=True)
-            # A code of zeros has no direction; it counts as orthogonal.
-            cosine = tf.math.divide_no_nan(tf.reduce_sum(start * stop, -1, keepdims=True), norms)
-            angle = tf.acos(tf.clip_by_value(cosine, -1.0 + 1e-6, 1.0 - 1e-6))
-            return (tf.sin((1.0 - t) * angle) * start + tf.sin(t * angle) * stop) / tf.sin(angle)
-        return (1.0 - t) * start + t * stop
 
     @endpoint(returns="example", a=Latent(), b=Latent(), c=Latent())
     def arithmetic(self, a, b, c):
@@ -199,8 +192,7 @@ class AdversarialModel(GenerativeModel):
         """
         if self.condition is not None:
             raise InputError("arithmetic: codes of several examples, which may be of several classes; use generate")
-        mean_a, mean_b, mean_c = (tf.reduce_mean(z, 0, keepdims=True) for z in (a, b, c))
-        return self.generate(mean_a - mean_b + mean_c)
+        return self.generate(analogy(a, b, c))
 
     @endpoint(returns="score", x=Example())
     def discriminate(self, x):

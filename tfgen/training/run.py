@@ -1,5 +1,6 @@
 """A run: the folder of a training. Looking into one does not import TensorFlow."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -198,7 +199,7 @@ class Run:
         Returns:
             `original`, uint8 levels; `known`, bool `(height,)`; `completed`, `(completions, count, ...)`; and
             `entropy`, nats `(count, height, width)` of each pixel of the original given those before it, or None where
-            it has no closed form.
+            it has no closed form or the model has no order of pixels.
 
         Raises:
             InputError: the model completes nothing, or the share leaves nothing known or nothing to draw.
@@ -217,25 +218,30 @@ class Run:
         x = batch.pop("image")
         kept = np.arange(height) < rows
         mask = np.broadcast_to(kept[:, None], x.shape[:3]).astype(np.float32)
-        try:
-            entropy = model.pixel_entropy(x, **batch).numpy()
-        except NotImplementedError:
-            entropy = None
+        entropy = None
+        if hasattr(model, "pixel_entropy"):
+            with contextlib.suppress(NotImplementedError):
+                entropy = model.pixel_entropy(x, **batch).numpy()
         completed = [model.complete(x, mask, (seed, index), **batch).numpy() for index in range(completions)]
         return {"original": x, "known": kept, "completed": np.stack(completed), "entropy": entropy}
 
-    def evaluate(self, split: str = "test", *, importance_samples: int = 0, verbose: int | str = 0) -> dict[str, float]:
+    def evaluate(
+        self, split: str = "test", *, importance_samples: int = 0, probe: bool = False, verbose: int | str = 0
+    ) -> dict[str, float]:
         """Returns the model's figures on a split, and keeps them in the record.
 
         Arguments:
             split: of the data, as `test` or `train[:10%]`.
             importance_samples: k of the importance-weighted bound, for models with latent variables.
+            probe: adds `probe_accuracy` of a `tfgen.evaluation.linear_probe` that learned from `train`, and `raw_accuracy`.
             verbose: as in Keras.
 
         Raises:
-            InputError: no such split, or importance samples for a model without latent variables.
+            InputError: no such split, importance samples for a model without latent variables, or a probe without classes,
+                of the examples that it learns from, or of a model without features.
         """
         model, source, extra = self.model, self.source(), {}
+        probed = self._probe(source, split) if probe else {}
         if importance_samples:
             from tfgen.models import LatentVariableModel
 
@@ -245,9 +251,24 @@ class Run:
             extra = {"importance_samples": importance_samples}
         batches = source.dataset(split, self.record["training"]["batch_size"], shuffle=False, keys=tuple(model.specs))
         figures = model.evaluate(batches, return_dict=True, verbose=verbose, **extra)
-        figures = {name: float(value) for name, value in figures.items()}
+        figures = {name: float(value) for name, value in figures.items()} | probed
         self.write(evaluations=self.record["evaluations"] | {split: extra | figures})
         return figures
+
+    def _probe(self, source, split: str) -> dict[str, float]:
+        from tfgen.evaluation import linear_probe
+
+        if source.label is None or split.partition("[")[0] == "train":
+            reason = (
+                "has no classes to tell" if source.label is None else "train is what a probe learns from; name another"
+            )
+            raise InputError(f"probe: {source.name}: {reason}")
+        parts = (source.arrays(name) for name in ("train", split))
+        told = linear_probe(*((part[self.example.key], part["label"]) for part in parts), model=self.model)
+        found = {"probe": told, "raw": told.raw}
+        return {f"{name}_accuracy": one.accuracy for name, one in found.items()} | {
+            f"{name}_accuracy_se": one.standard_error for name, one in found.items()
+        }
 
     def export(self, out: str | os.PathLike | None = None, *, force: bool = False):
         """Exports the model as a SavedModel, loads that back and compares every endpoint.
