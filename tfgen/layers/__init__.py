@@ -6,6 +6,7 @@ from tfgen.layers.gated_resnet import GatedResnet
 from tfgen.layers.masked_conv import MaskedConv2D
 from tfgen.layers.masked_dense import MaskedDense
 from tfgen.layers.minibatch_discrimination import MinibatchDiscrimination
+from tfgen.layers.normalized_conv import NormalizedConv2D, NormalizedConv2DTranspose, OrderedConv2D
 from tfgen.layers.row_lstm import RowLSTM
 from tfgen.layers.running_hidden import RunningHidden
 from tfgen.layers.shifted_conv import ShiftedConv2D, ShiftedConv2DTranspose
@@ -20,6 +21,9 @@ __all__ = [
     "MaskedConv2D",
     "MaskedDense",
     "MinibatchDiscrimination",
+    "NormalizedConv2D",
+    "NormalizedConv2DTranspose",
+    "OrderedConv2D",
     "RowLSTM",
     "RunningHidden",
     "ShiftedConv2D",

@@ -55,9 +55,13 @@ class WeightNormalized(keras.layers.Layer, abc.ABC):
         self.g = self.add_weight(name="g", shape=(self.filters,), initializer="ones", autocast=False)
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros", autocast=False)
 
+    def directions(self) -> tf.Tensor:
+        """Returns the weights of each filter at length 1."""
+        return tf.math.l2_normalize(self.v.value, (0, 1, 2))
+
     def weights_now(self) -> Weights:
         """Returns the weights in the precision that the layer computes in."""
-        kernel = self.g.value * tf.math.l2_normalize(self.v.value, (0, 1, 2))
+        kernel = self.g.value * self.directions()
         return Weights(tf.cast(kernel, self.compute_dtype), tf.cast(self.bias.value, self.compute_dtype))
 
     def call(self, x, initialize=False):
@@ -68,7 +72,7 @@ class WeightNormalized(keras.layers.Layer, abc.ABC):
         return tf.nn.bias_add(self.convolve(x, kernel), bias)
 
     def _initialize(self, x) -> tf.Tensor:
-        y = self.convolve(tf.cast(x, self.variable_dtype), tf.math.l2_normalize(self.v.value, (0, 1, 2)))
+        y = self.convolve(tf.cast(x, self.variable_dtype), self.directions())
         mean, variance = tf.nn.moments(y, (0, 1, 2))
         scale = self.init_scale / tf.sqrt(variance + 1e-8)
         self.g.assign(scale)
