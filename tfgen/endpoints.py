@@ -51,9 +51,14 @@ class Example(Input):
 
     Arguments:
         name: outside of Python, where an endpoint takes several; otherwise the data's (`image`, `point`).
+        partly: whether it is taken for what a mask says is seen, where the model is conditional on that.
     """
 
     name: str | None = None
+    partly: bool = False
+
+    def applies(self, model):
+        return not self.partly or model.mask is not None
 
     def tensor_spec(self, model, parameter):
         spec = model.example.tensor_spec()
@@ -117,6 +122,28 @@ class Map(Input):
 
     def reference(self, model, count, seed):
         return np.random.default_rng(seed).normal(size=(count, *model.map.shape)).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mask(Input):
+    """What is seen of an example, float32 `(batch, height, width)` or `(batch, size)`, at least 0.5 where it is.
+
+    Taken where the model is conditional on that.
+    """
+
+    def applies(self, model):
+        return model.mask is not None
+
+    def tensor_spec(self, model, parameter):
+        return model.mask.tensor_spec()
+
+    def convert(self, value, model, parameter):
+        if value is None:
+            raise InputError(f"{parameter}: this model is conditional on what is seen; pass a mask, 1 where it is")
+        return model.mask.validate(value, parameter)
+
+    def reference(self, model, count, seed):
+        return np.random.default_rng(seed).random((count, *model.mask.shape)).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -292,6 +292,44 @@ class Maps(_Spec):
 
 @keras.saving.register_keras_serializable("tfgen")
 @dataclasses.dataclass(frozen=True)
+class Masks(_Spec):
+    """Which numbers of an example are known: float32 of shape `(batch, *shape)`, at least 0.5 where it is.
+
+    Arguments:
+        shape: `(height, width)` for the pixels of a picture, or `(size,)` for the coordinates of a point.
+    """
+
+    shape: tuple[int, ...]
+
+    key = "mask"
+
+    def tensor_spec(self, batch: int | None = None) -> tf.TensorSpec:
+        return tf.TensorSpec((batch, *self.shape), tf.float32, name=self.key)
+
+    def validate(self, array, where: str = "mask") -> np.ndarray:
+        """Returns `array`, numbers or booleans, as float32.
+
+        Raises:
+            InputError: shape or dtype is wrong, or a value is not finite.
+        """
+        array = as_array(array, where)
+        if array.shape[1:] != self.shape:
+            raise InputError(f"{where}: shape {array.shape}, expected (count, {', '.join(map(str, self.shape))})")
+        if array.dtype.kind not in "fiub":
+            raise InputError(f"{where}: dtype {array.dtype}, expected numbers that are at least 0.5 where it is known")
+        check_finite(array, where)
+        return array.astype(np.float32)
+
+    def check(self, tensor) -> tf.Tensor:
+        """Returns a batch inside a graph as float32, after the checks that a graph can make."""
+        tensor = tf.convert_to_tensor(tensor)
+        if tensor.shape.rank != 1 + len(self.shape) or not tensor.shape[1:].is_compatible_with(self.shape):
+            raise InputError(f"mask: shape {tensor.shape}, expected (batch, {', '.join(map(str, self.shape))})")
+        return tf.ensure_shape(tf.cast(tensor, tf.float32), (None, *self.shape))
+
+
+@keras.saving.register_keras_serializable("tfgen")
+@dataclasses.dataclass(frozen=True)
 class Codes(_Spec):
     """Maps of discrete codes, int32 of shape `(batch, height, width, channels)` with values 0..levels-1.
 

@@ -22,6 +22,7 @@ SMALL = {
     "resolutions": 2, "code_size": 3, "components": 2, "generations": 2, "generator_draws": 2, "chains": 1,
     "samples": 3, "maps": 2, "units": (6,), "context": 3, "variables": 2, "classes": 3, "codebook_size": 5,
     "prior_width": 6, "prior_depth": 2, "halvings": 1, "rungs": ((6, 3), (5, 2)), "warm_up": 5, "pixel_width": 6,
+    "latent_maps": 2, "known": ((), ("lower_left",)), "baseline": (6,),
 }  # fmt: skip
 
 #: The first that a constructor takes: of few levels and several channels, then what a paper may insist on.

@@ -18,11 +18,15 @@ from tfgen.distributions.likelihoods import (
     default_likelihood,
 )
 from tfgen.distributions.logistic_mixture import DiscretizedLogisticMixture
+from tfgen.distributions.observed import Observed
 from tfgen.distributions.posteriors import DiagonalGaussian, FullCovarianceGaussian, Posterior
 from tfgen.distributions.priors import Prior, StandardNormal, VampPrior
+from tfgen.distributions.top_down import AutoregressiveNormal, Descent, Memory, Rung, TopDown
 
 __all__ = [
+    "AutoregressiveNormal",
     "BernoulliLikelihood",
+    "Descent",
     "DiagonalGaussian",
     "DiscretizedLogistic",
     "DiscretizedLogisticLikelihood",
@@ -34,12 +38,16 @@ __all__ = [
     "HouseholderFlow",
     "InverseAutoregressiveFlow",
     "Likelihood",
+    "Memory",
+    "Observed",
     "OneHots",
     "Planar",
     "PlanarFlow",
     "Posterior",
     "Prior",
+    "Rung",
     "StandardNormal",
+    "TopDown",
     "UniformOneHots",
     "VampPrior",
     "default_likelihood",

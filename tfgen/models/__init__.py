@@ -5,6 +5,7 @@ from tfgen.models.amortized import AmortizedModel
 from tfgen.models.autoregressive import AutoregressiveModel
 from tfgen.models.classifying import ClassifyingModel
 from tfgen.models.exact import ExactLikelihoodModel
+from tfgen.models.first_batch import FirstBatchModel
 from tfgen.models.gated import GatedAutoregressiveModel
 from tfgen.models.generative import GenerativeModel
 from tfgen.models.latent import LatentVariableModel
@@ -20,6 +21,7 @@ __all__ = [
     "Batch",
     "ClassifyingModel",
     "ExactLikelihoodModel",
+    "FirstBatchModel",
     "GatedAutoregressiveModel",
     "GenerativeModel",
     "LatentVariableModel",

@@ -26,7 +26,8 @@ class AmortizedModel(LatentVariableModel):
     .. math:: q(z|x) = Q(encoder(x)), \quad p(x|z) = P(decoder(z))
 
     Every part can be replaced. With classes the encoder takes `[x, c]` with one-hot c, and the decoder a code with c
-    behind it, `(batch, latent_size + count)`; the prior stays p(z).
+    behind it, `(batch, latent_size + count)`; the prior stays p(z). A model that is given something else says in
+    `condition` what c is.
 
     Arguments:
         example: pictures, or points.
@@ -40,6 +41,7 @@ class AmortizedModel(LatentVariableModel):
         likelihood: p(x|z); Bernoulli for binary pictures, the discretized logistic for others, and a Gaussian with a
             learned scale for points, unless given.
         label: classes that the model is conditional on.
+        condition_size: of c; the number of classes unless given.
         kwargs: as of `LatentVariableModel`.
     """
 
@@ -55,11 +57,13 @@ class AmortizedModel(LatentVariableModel):
         prior: Prior | None = None,
         likelihood: Likelihood | None = None,
         label: Labels | None = None,
+        condition_size: int | None = None,
         **kwargs,
     ):
         super().__init__(example=example, label=label, **kwargs)
         entry = getattr(type(self), "entry", None)
-        who, classes, dtype = entry.id if entry else self.name, label.count if label else 0, self.dtype_policy
+        who, dtype = entry.id if entry else self.name, self.dtype_policy
+        self.condition_size = (label.count if label else 0) if condition_size is None else condition_size
         if latent_size < 1:
             raise InputError(f"{who}: latent_size={latent_size}, expected at least 1")
         self.latent_size = latent_size
@@ -76,34 +80,41 @@ class AmortizedModel(LatentVariableModel):
         gives, numbers = (*sides, channels * self.p_x.parameters), (self.q_z.parameters(latent_size),)
         common = {"activation": "tanh", "dtype": dtype}
         self.encoder = encoder or conditional_mlp(
-            example.shape, numbers, classes, hidden=hidden, name="encoder", **common
+            example.shape, numbers, self.condition_size, hidden=hidden, name="encoder", **common
         )
-        self.decoder = decoder or conditional_mlp(
-            (latent_size + classes,), gives, 0, hidden=hidden[::-1], name="decoder", **common
-        )
+        inputs = (latent_size + self.condition_size,)
+        self.decoder = decoder or conditional_mlp(inputs, gives, 0, hidden=hidden[::-1], name="decoder", **common)
         ensure_network(who, "encoder", self._asked, example.shape, numbers)
-        ensure_network(who, "decoder", self.decoder, (latent_size + classes,), gives)
+        ensure_network(who, "decoder", self.decoder, inputs, gives)
 
-    def _asked(self, x, label=None) -> tf.Tensor:
+    def condition(self, given) -> tf.Tensor:
+        """Returns c, what networks are told of what is given, float32 `(batch, condition_size)`."""
+        return tf.one_hot(given, self.label.count)
+
+    def _asked(self, x, given=None) -> tf.Tensor:
         """Returns the encoder's answer to what networks see."""
-        if self.label is None:
+        if not self.condition_size:
             return self.encoder(x, training=self.in_training)
-        c = tf.zeros((tf.shape(x)[0], self.label.count)) if label is None else tf.one_hot(label, self.label.count)
+        c = tf.zeros((tf.shape(x)[0], self.condition_size)) if given is None else self.condition(given)
         return self.encoder([x, c], training=self.in_training)
 
-    def prior(self, label=None):
-        return self.p_z(self.latent_size, lambda x: self.q_z(self._asked(x), self.latent_size))
-
-    def posterior(self, x, label=None):
-        return self.q_z(self._asked(self.example.to_network(x), label), self.latent_size)
-
-    def likelihood(self, z, label=None):
-        if self.label is not None:
-            c = tf.one_hot(label, self.label.count)
-            z = tf.concat([z, tf.broadcast_to(c, tf.concat([tf.shape(z)[:-1], [self.label.count]], 0))], -1)
+    def _decoded(self, z, given=None) -> tf.Tensor:
+        """Returns the decoder's answer to codes `(..., latent_size)`."""
+        if self.condition_size:
+            c = self.condition(given)
+            z = tf.concat([z, tf.broadcast_to(c, tf.concat([tf.shape(z)[:-1], [self.condition_size]], 0))], -1)
         codes = tf.reshape(z, (-1, z.shape[-1]))  # importance samples stand before the batch
         parameters = self.decoder(codes, training=self.in_training)
-        return self.p_x(tf.reshape(parameters, tf.concat([tf.shape(z)[:-1], parameters.shape[1:]], 0)), self.example)
+        return tf.reshape(parameters, tf.concat([tf.shape(z)[:-1], parameters.shape[1:]], 0))
+
+    def prior(self, given=None):
+        return self.p_z(self.latent_size, lambda x: self.q_z(self._asked(x), self.latent_size))
+
+    def posterior(self, x, given=None):
+        return self.q_z(self._asked(self.example.to_network(x), given), self.latent_size)
+
+    def likelihood(self, z, given=None):
+        return self.p_x(self._decoded(z, given), self.example)
 
     def event(self, x, seed):
         return self.p_x.event(x, self.example, seed)

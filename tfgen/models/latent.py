@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 from tfgen.endpoints import Count, Example, Label, Latent, Seed, endpoint
 from tfgen.errors import InputError
 from tfgen.models.generative import GenerativeModel
+from tfgen.models.lines import straight
 from tfgen.models.meters import ActiveUnits, Median
 from tfgen.models.players import Batch, Player, Terms
 from tfgen.models.rate import RateWeight
@@ -46,17 +47,24 @@ class LatentVariableModel(GenerativeModel):
         super().__init__(**kwargs)
         self.rate = rate or RateWeight()
 
-    @abc.abstractmethod
-    def prior(self, label=None) -> tfd.Distribution:
-        """Returns p(z), event shape `(latent_size,)`; with labels batch shape `(batch,)`, else `()`."""
+    def given(self, batch: Batch):
+        """Returns what the model is conditional on, of a batch: what the three below take; its labels, or None."""
+        return batch.get("label")
 
     @abc.abstractmethod
-    def posterior(self, x, label=None) -> tfd.Distribution:
+    def prior(self, given=None) -> tfd.Distribution:
+        """Returns p(z), event shape `(latent_size,)`; batch shape `(batch,)` if it depends on what is given, or `()`."""
+
+    @abc.abstractmethod
+    def posterior(self, x, given=None) -> tfd.Distribution:
         """Returns q(z|x), batch shape `(batch,)`, for a batch of examples."""
 
     @abc.abstractmethod
-    def likelihood(self, z, label=None) -> tfd.Distribution:
-        """Returns p(x|z) for codes `(..., latent_size)`, event shape that of an example: levels, or coordinates."""
+    def likelihood(self, z, given=None) -> tfd.Distribution:
+        """Returns p(x|z) for codes `(..., latent_size)`, event shape that of an example: levels, or coordinates.
+
+        What is given is of the batch, the last axis before a code's own, and the same for all axes before that.
+        """
 
     @abc.abstractmethod
     def networks(self) -> list:
@@ -89,10 +97,11 @@ class LatentVariableModel(GenerativeModel):
 
     def has_closed_form(self) -> bool:
         """Returns whether the rate is computed exactly given an example; if not, it is estimated from the draw of z."""
-        x = tf.zeros((1, *self.example.shape), tf.uint8 if isinstance(self.example, Images) else tf.float32)
-        label = None if self.label is None else tf.zeros(1, tf.int32)
+        specs = (spec.tensor_spec(1) for spec in (self.specs | self.optional_specs).values())
+        batch = {spec.name: tf.zeros(spec.shape, spec.dtype) for spec in specs}
+        given = self.given(batch)
         try:
-            tfd.kl_divergence(self.posterior(x, label), self.prior(label))
+            tfd.kl_divergence(self.posterior(batch[self.example.key], given), self.prior(given))
         except NotImplementedError:
             return False
         return True
@@ -119,13 +128,13 @@ class LatentVariableModel(GenerativeModel):
         """
         if self._measured is not None and self._measured[0] is batch:
             return self._measured[1]
-        x, label = batch[self.example.key], batch.get("label")
+        x, given = batch[self.example.key], self.given(batch)
         of_z, of_x = tf.unstack(tf.random.split(self.seed(), 2, alg="philox"))
-        q = self.posterior(x, label)
+        q = self.posterior(x, given)
         # Of a flow it knows the density of its own draws only.
         z, log_q = q.experimental_sample_and_log_prob(seed=of_z)
-        distortion = -self.likelihood(z, label).log_prob(self.event(x, of_x))
-        parts = self.rates(q, self.prior(label), z, log_q), distortion, self.centre(q)
+        distortion = -self.likelihood(z, given).log_prob(self.event(x, of_x))
+        parts = self.rates(q, self.prior(given), z, log_q), distortion, self.centre(q)
         if self.in_step and not self.in_training:
             object.__setattr__(self, "_measured", (batch, parts))
         return parts
@@ -153,7 +162,7 @@ class LatentVariableModel(GenerativeModel):
             figures["bits_per_dim"] = (rate + distortion) / (self.example.dimensions * math.log(2.0))
         if self._importance_samples:
             log_prob, effective = self._importance_weighted(
-                batch[self.example.key], self._importance_samples, self.seed(), batch.get("label")
+                batch[self.example.key], self._importance_samples, self.seed(), self.given(batch)
             )
             figures |= {"nats": -log_prob, "effective_sample_size": effective}
         return figures
@@ -183,16 +192,19 @@ class LatentVariableModel(GenerativeModel):
             self.test_function = None  # Keras makes it anew
         return super().evaluate(*args, **kwargs)
 
-    def _importance_weighted(self, x, k, seed, label=None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns L_k = log 1/k sum_i p(x, z_i) / q(z_i|x) and the effective sample size, each `(batch,)`."""
+    def _importance_weighted(self, x, k, seed, given=None, proposal=None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns L_k = log 1/k sum_i p(x, z_i) / q(z_i|x) and the effective sample size, each `(batch,)`.
+
+        Codes are drawn from q(z|x), or from another `proposal`, of batch shape `(batch,)`.
+        """
         of_z, of_x = tf.unstack(tf.random.split(seed, 2, alg="philox"))
-        event, q, p = self.event(x, of_x), self.posterior(x, label), self.prior(label)
+        event, p = self.event(x, of_x), self.prior(given)
+        q = self.posterior(x, given) if proposal is None else proposal
 
         def add(index, sums, squares):
             fresh = tf.random.fold_in(of_z, index, alg="philox")
             z, log_q = q.experimental_sample_and_log_prob(_CHUNK, seed=fresh)  # (chunk, batch, latent)
-            repeated = None if label is None else tf.broadcast_to(label, tf.shape(z)[:2])
-            log_w = self.likelihood(z, repeated).log_prob(event) + p.log_prob(z) - log_q
+            log_w = self.likelihood(z, given).log_prob(event) + p.log_prob(z) - log_q
             # The last chunk may hold more draws than were asked for.
             wanted = (index * _CHUNK + tf.range(_CHUNK) < k)[:, None]
             log_w = tf.where(wanted, log_w, -math.inf)
@@ -260,7 +272,7 @@ class LatentVariableModel(GenerativeModel):
         """
         z_start, z_stop = (self.centre(self.posterior(x)) for x in (start, stop))
         t = tf.linspace(0.0, 1.0, steps)[:, None]
-        return self._output(self.typical(self.likelihood(z_start[:, None] * (1.0 - t) + z_stop[:, None] * t)))
+        return self._output(self.typical(self.likelihood(straight(z_start[:, None], z_stop[:, None], t))))
 
     @endpoint(returns="example", side=Count())
     def manifold(self, side=20):
@@ -296,10 +308,10 @@ class LatentVariableModel(GenerativeModel):
         """Returns examples to look at: the means of p(x|z) for codes from the prior, without the pixels' noise."""
         return self.decode(self._draw_latents(count, tf.constant([seed, 0]), label), label)
 
-    def _draw_latents(self, count, seed, label) -> tf.Tensor:
-        prior = self.prior(label)
-        per_label = label is not None and prior.batch_shape.rank
-        return prior.sample(seed=seed) if per_label else prior.sample(count, seed=seed)
+    def _draw_latents(self, count, seed, given) -> tf.Tensor:
+        prior = self.prior(given)
+        per_example = given is not None and prior.batch_shape.rank
+        return prior.sample(seed=seed) if per_example else prior.sample(count, seed=seed)
 
     def _output(self, x) -> tf.Tensor:
         """Rounds a mean, or a draw, of pictures to levels; points stay."""

@@ -2,6 +2,7 @@
 
 from tfgen.networks.auto_encoder import AutoEncoder, dcgan_auto_encoder, mlp_auto_encoder
 from tfgen.networks.began import began_decoder, began_encoder
+from tfgen.networks.bidirectional import BidirectionalBlock, BidirectionalResNet
 from tfgen.networks.convolutional import conv_decoder, conv_encoder
 from tfgen.networks.dcgan import dcgan_discriminator, dcgan_generator
 from tfgen.networks.defaults import default_discriminator, default_generator
@@ -12,6 +13,8 @@ from tfgen.networks.residual import residual_decoder, residual_encoder
 
 __all__ = [
     "AutoEncoder",
+    "BidirectionalBlock",
+    "BidirectionalResNet",
     "Mixture",
     "began_decoder",
     "began_encoder",

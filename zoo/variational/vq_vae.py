@@ -156,15 +156,8 @@ class VQVAE(GenerativeModel):
     def stages(self):
         return [
             Stage("auto-encoder", ("auto_encoder",)),
-            Stage("prior", ("prior",), self.prior_share, begin=self.begin_prior),
+            Stage("prior", ("prior",), self.prior_share, begin=lambda batches: self.keep_average("auto_encoder")),
         ]
-
-    def begin_prior(self, batches) -> None:
-        """Makes averaged weights, where there are any, the auto-encoder's own: the prior is of the codes it serves."""
-        if "auto_encoder" in self.averages:
-            average = self.averages["auto_encoder"]
-            average.swap()
-            average.update(0)
 
     def default_optimizers(self):
         # The paper's rate of 2e-4 is for 250,000 steps.
