@@ -123,7 +123,8 @@ class CVAE(AmortizedModel):
         if prior is None:
             self.prior_network = prior_network or mlp((size,), numbers, hidden=hidden, name="prior", **common)
             ensure_network("cvae", "prior's network", self.prior_network, (size,), numbers)
-        gives = self.decoder.output_shape[1:]
+        # What the decoder was found to give; a subclassed network has no `output_shape`.
+        gives = (*example.shape[:-1], example.shape[-1] * self.p_x.parameters)
         self.baseline = None if baseline is None else mlp((size,), gives, hidden=baseline, name="baseline", **common)
         if self.mask and not hasattr(self.p_x(tf.zeros((1, *gives)), example), "reinterpreted_batch_ndims"):
             raise InputError(f"cvae: {type(self.p_x).__name__} has no independent pixels, of which some could be seen")
