@@ -182,6 +182,7 @@ def test_wrong_arguments_are_named(toy, labelled):
         (lambda: toy.invert(x + 1), "x: values .*, expected levels 0..3"),
         (lambda: toy.invert(tf.constant(x + 1)), "x: values .*, expected levels 0..3"),
         (lambda: toy.invert(tf.zeros((2, 2, 2, 3), tf.uint8)), r"x: shape \(2, 2, 2, 3\), expected \(count, 2, 2, 1\)"),
+        (lambda: toy.between(x, x[:1]), "stop: 1 for 2 examples; pass one for each"),
         (lambda: toy.between(x, x[0]), r"stop: shape \(2, 2, 1\)"),
         (lambda: toy.double(z[:, :2], np.zeros(2)), r"z: shape \(2, 2\), expected \(batch, 3\)"),
         (lambda: toy.double(z, z), r"offset: shape \(2, 3\), expected \(batch, \)"),
@@ -193,8 +194,8 @@ def test_wrong_arguments_are_named(toy, labelled):
         (lambda: labelled.measure(x, label=1), r"label: shape \(\), expected one integer per example"),
         (lambda: labelled.measure(x, label=[0, 3]), "label: values 0..3, expected 0..2"),
         (lambda: labelled.measure(x, label=tf.constant([0, -1])), "label: values -1..0"),
-        (lambda: labelled.measure(x, label=[0]), "label: 1 labels for 2 examples; pass one for each"),
-        (lambda: labelled.sample(3, label=[0, 1]), "label: 2 labels for 3 examples"),
+        (lambda: labelled.measure(x, label=[0]), "label: 1 for 2 examples; pass one for each"),
+        (lambda: labelled.sample(3, label=[0, 1]), "label: 2 for 3 examples"),
     ]:
         with pytest.raises(InputError, match=message):
             call()

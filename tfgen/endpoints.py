@@ -28,6 +28,9 @@ _INT32 = np.iinfo(np.int32)
 class Input:
     """Kind of an endpoint's input."""
 
+    #: Whether there is one for each example that the endpoint takes.
+    per_example = False
+
     def applies(self, model) -> bool:
         """Whether this model has such an input; else the parameter keeps its default."""
         return True
@@ -57,6 +60,8 @@ class Example(Input):
     name: str | None = None
     partly: bool = False
 
+    per_example = True
+
     def applies(self, model):
         return not self.partly or model.mask is not None
 
@@ -84,6 +89,8 @@ class Label(Input):
 
     of: str = "label"
 
+    per_example = True
+
     def _classes(self, model) -> Labels | None:
         classes = getattr(model, self.of)
         # Training may do with unknown classes; who asks for something has to say of which.
@@ -109,6 +116,8 @@ class Label(Input):
 class Map(Input):
     """Features per pixel, float32 `(batch, height, width, features)`, where the model is conditional on them."""
 
+    per_example = True
+
     def applies(self, model):
         return model.map is not None
 
@@ -130,6 +139,8 @@ class Mask(Input):
 
     Taken where the model is conditional on that.
     """
+
+    per_example = True
 
     def applies(self, model):
         return model.mask is not None
@@ -153,10 +164,12 @@ class Tensor(Input):
     Arguments:
         shape: model -> shape without the batch axis.
         draw: how reference inputs are drawn: `"normal"`, or `"uniform"` in [0, 1).
+        per_example: see `Input`.
     """
 
     shape: Callable[..., tuple[int, ...]]
     draw: str = "normal"
+    per_example: bool = False
 
     def tensor_spec(self, model, parameter):
         return tf.TensorSpec((None, *self.shape(model)), tf.float32, name=parameter)
@@ -299,8 +312,8 @@ def endpoint(*, returns: str | None = None, **inputs: Input) -> Callable:
                 array = kind.convert(value, self, parameter)
                 # The first input says how many examples there are.
                 examples = examples or (len(array) if array.ndim else int(array))
-                if isinstance(kind, Label) and len(array) != examples:
-                    raise InputError(f"{parameter}: {len(array)} labels for {examples} examples; pass one for each")
+                if kind.per_example and len(array) != examples:
+                    raise InputError(f"{parameter}: {len(array)} for {examples} examples; pass one for each")
                 tensors[kind.tensor_spec(self, parameter).name] = tf.constant(array)
             with self._weights_to_show():
                 result = self.compiled_endpoint(call.endpoint)(**tensors)

@@ -149,8 +149,14 @@ class ExactLikelihoodModel(GenerativeModel):
         """
         return self._fill(noise, **_given(label, map))
 
-    @endpoint(returns="example", x=Example(), mask=Tensor(lambda model: model.example.shape[:2], draw="uniform"),
-              seed=Seed(), label=Label(), map=Map())  # fmt: skip
+    @endpoint(
+        returns="example",
+        x=Example(),
+        mask=Tensor(lambda model: model.example.shape[:2], "uniform", per_example=True),
+        seed=Seed(),
+        label=Label(),
+        map=Map(),
+    )
     def complete(self, x, mask, seed=0, label=None, map=None):
         """Keeps the known pixels and draws the others, each given the known and drawn pixels *before* it.
 
