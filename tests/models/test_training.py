@@ -9,7 +9,7 @@ from tfgen.endpoints import Count, Seed, endpoint
 from tfgen.errors import InputError
 from tfgen.models import GenerativeModel, Player
 from tfgen.models.generative import StandardError
-from tfgen.models.players import Optimizers, WeightAverage
+from tfgen.models.players import Optimizers, WeightAverage, steady_sum
 from tfgen.specs import Points
 
 
@@ -171,6 +171,13 @@ def test_a_loss_is_the_sum_of_its_terms_before_the_move():
         "second_loss": -20.0,
         "loss": -15.0,
     }
+
+
+def test_losses_are_summed_by_no_operation_that_takes_its_addends_in_any_order():
+    scalars = [tf.TensorSpec((), tf.float32)] * 3
+    graph = tf.function(lambda *terms: steady_sum(terms)).get_concrete_function(*scalars)
+    assert not {"AddN", "AddV2", "Add"} & {operation.type for operation in graph.graph.get_operations()}
+    assert graph(*(tf.constant(value) for value in (1.0, 2.0, 4.0))) == 7.0
 
 
 def test_metrics_are_means_over_examples_not_over_batches():
