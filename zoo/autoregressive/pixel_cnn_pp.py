@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfgen.distributions import DiscretizedLogisticMixture
 from tfgen.errors import InputError
+from tfgen.models import FirstBatchModel
 from tfgen.models.autoregressive import AutoregressiveModel, inverse_cdf
 from tfgen.networks.two_streams import TwoStreams
 from tfgen.precision import full
@@ -27,7 +28,7 @@ from tfgen.specs import Images, Labels
         "mnist": {"batch_size": 32, "epochs": 20, "model": {"width": 32, "blocks": 2, "mixtures": 5}},
     },
 )
-class PixelCNNPP(AutoregressiveModel):
+class PixelCNNPP(FirstBatchModel, AutoregressiveModel):
     r"""PixelCNN++.
 
     .. math:: p(x) = \prod_i \sum_k \pi_k(x_{<i}) \prod_c P(x_{ic} \mid \mu_{kc}(x_{<i}, x_{i,<c}), s_{kc}(x_{<i}))
@@ -69,7 +70,7 @@ class PixelCNNPP(AutoregressiveModel):
         averaging: float = 0.9995,
         **kwargs,
     ):
-        super().__init__(example=example, label=label, **kwargs)
+        super().__init__(example=example, label=label, averaging=averaging, **kwargs)
         numbers = {"width": width, "blocks": blocks, "resolutions": resolutions, "mixtures": mixtures}
         for what, number in numbers.items():
             if number < 1:
@@ -83,15 +84,12 @@ class PixelCNNPP(AutoregressiveModel):
             )
         if not 0.0 <= dropout < 1.0:
             raise InputError(f"pixel_cnn_pp: dropout {dropout}, expected a rate in [0, 1)")
-        self.dropout, self.averaging = dropout, averaging
+        self.dropout = dropout
         self.network = TwoStreams(
             channels, width, mixtures * DiscretizedLogisticMixture.parameters_per_component(channels),
             resnets=blocks, levels=resolutions, label_count=label.count if label else 0,
             name="network", dtype=self.dtype_policy,
         )  # fmt: skip
-        self.initialized = self.add_weight(
-            shape=(), dtype="bool", initializer="zeros", trainable=False, name="initialized"
-        )
 
     def networks(self):
         return [self.network]
@@ -100,23 +98,8 @@ class PixelCNNPP(AutoregressiveModel):
         rate = keras.optimizers.schedules.ExponentialDecay(1e-3, decay_steps=1, decay_rate=0.999995)
         return {"model": keras.optimizers.Adam(rate, beta_1=0.95, beta_2=0.9995)}
 
-    def compile(self, optimizer=None, *, ema=None, **kwargs):
-        """Prepares as every model does, with averaged weights unless `ema=0.0`."""
-        super().compile(optimizer, ema=self.averaging if ema is None else ema, **kwargs)
-
-    def train_step(self, data):
-        # In the graph of the step, so that it happens however the steps are run, and once in a model's saved life.
-        tf.cond(self.initialized.value, lambda: None, lambda: self._initialize(self.unpack(data)))
-        return super().train_step(data)
-
-    def _initialize(self, batch) -> None:
-        """Fits the weights' lengths and biases to the first batch (Salimans & Kingma 2016)."""
+    def initialize(self, batch):
         self._parameters(batch["image"], batch.get("label"), dropout=self.dropout, initialize=True)
-        # Averages of what the weights were before would count for thousands of steps.
-        for average in self.averages.values():
-            for weight, kept in zip(self.network.weights, average.weights, strict=True):
-                kept.assign(weight.value)
-        self.initialized.assign(True)
 
     def conditionals(self, x, label=None):
         parameters = self._parameters(x, label, dropout=self.dropout if self.in_training else 0.0)
