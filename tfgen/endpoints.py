@@ -164,12 +164,10 @@ class Tensor(Input):
     Arguments:
         shape: model -> shape without the batch axis.
         draw: how reference inputs are drawn: `"normal"`, or `"uniform"` in [0, 1).
-        per_example: see `Input`.
     """
 
     shape: Callable[..., tuple[int, ...]]
     draw: str = "normal"
-    per_example: bool = False
 
     def tensor_spec(self, model, parameter):
         return tf.TensorSpec((None, *self.shape(model)), tf.float32, name=parameter)

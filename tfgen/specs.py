@@ -246,9 +246,41 @@ def _within(tensor, count: int, where: str, lowest: int = 0) -> tf.Tensor:
         return tf.identity(tensor)
 
 
+class _Numbers(_Spec):
+    """Numbers of one shape beside each example, float32 `(batch, *shape)`."""
+
+    #: What the numbers are, for messages.
+    kind: str
+
+    def tensor_spec(self, batch: int | None = None) -> tf.TensorSpec:
+        return tf.TensorSpec((batch, *self.shape), tf.float32, name=self.key)
+
+    def validate(self, array, where: str | None = None) -> np.ndarray:
+        """Returns `array`, numbers or booleans, as float32.
+
+        Raises:
+            InputError: shape or dtype is wrong, or a value is not finite.
+        """
+        where = where or self.key
+        array = as_array(array, where)
+        if array.shape[1:] != self.shape:
+            raise InputError(f"{where}: shape {array.shape}, expected (count, {', '.join(map(str, self.shape))})")
+        if array.dtype.kind not in "fiub":
+            raise InputError(f"{where}: dtype {array.dtype}, expected {self.kind}")
+        check_finite(array, where)
+        return array.astype(np.float32)
+
+    def check(self, tensor) -> tf.Tensor:
+        """Returns a batch inside a graph as float32, after the checks that a graph can make."""
+        tensor = tf.convert_to_tensor(tensor)
+        if tensor.shape.rank != 1 + len(self.shape) or not tensor.shape[1:].is_compatible_with(self.shape):
+            raise InputError(f"{self.key}: shape {tensor.shape}, expected (batch, {', '.join(map(str, self.shape))})")
+        return tf.ensure_shape(tf.cast(tensor, tf.float32), (None, *self.shape))
+
+
 @keras.saving.register_keras_serializable("tfgen")
 @dataclasses.dataclass(frozen=True)
-class Maps(_Spec):
+class Maps(_Numbers):
     """Features per pixel that a model is conditional on, float32 `(batch, height, width, features)`.
 
     Arguments:
@@ -258,6 +290,7 @@ class Maps(_Spec):
     shape: tuple[int, int, int]
 
     key = "map"
+    kind = "float32"
 
     def __post_init__(self):
         shape = tuple(int(size) for size in self.shape)
@@ -265,34 +298,10 @@ class Maps(_Spec):
             raise InputError(f"Maps: shape {self.shape} is not (height, width, features) with sizes of at least 1")
         object.__setattr__(self, "shape", shape)
 
-    def tensor_spec(self, batch: int | None = None) -> tf.TensorSpec:
-        return tf.TensorSpec((batch, *self.shape), tf.float32, name=self.key)
-
-    def validate(self, array, where: str = "map") -> np.ndarray:
-        """Returns `array` as float32.
-
-        Raises:
-            InputError: shape or dtype is wrong, or a value is not finite.
-        """
-        array = np.asarray(array)
-        if array.shape[1:] != self.shape:
-            raise InputError(f"{where}: shape {array.shape}, expected (count, {', '.join(map(str, self.shape))})")
-        if array.dtype.kind not in "fiu":
-            raise InputError(f"{where}: dtype {array.dtype}, expected float32")
-        check_finite(array, where)
-        return array.astype(np.float32)
-
-    def check(self, tensor) -> tf.Tensor:
-        """Returns a batch inside a graph as float32, after the checks that a graph can make."""
-        tensor = tf.convert_to_tensor(tensor)
-        if tensor.shape.rank != 4 or not tensor.shape[1:].is_compatible_with(self.shape):
-            raise InputError(f"map: shape {tensor.shape}, expected (batch, {', '.join(map(str, self.shape))})")
-        return tf.ensure_shape(tf.cast(tensor, tf.float32), (None, *self.shape))
-
 
 @keras.saving.register_keras_serializable("tfgen")
 @dataclasses.dataclass(frozen=True)
-class Masks(_Spec):
+class Masks(_Numbers):
     """Which numbers of an example are known: float32 of shape `(batch, *shape)`, at least 0.5 where it is.
 
     Arguments:
@@ -302,30 +311,7 @@ class Masks(_Spec):
     shape: tuple[int, ...]
 
     key = "mask"
-
-    def tensor_spec(self, batch: int | None = None) -> tf.TensorSpec:
-        return tf.TensorSpec((batch, *self.shape), tf.float32, name=self.key)
-
-    def validate(self, array, where: str = "mask") -> np.ndarray:
-        """Returns `array`, numbers or booleans, as float32.
-
-        Raises:
-            InputError: shape or dtype is wrong, or a value is not finite.
-        """
-        array = as_array(array, where)
-        if array.shape[1:] != self.shape:
-            raise InputError(f"{where}: shape {array.shape}, expected (count, {', '.join(map(str, self.shape))})")
-        if array.dtype.kind not in "fiub":
-            raise InputError(f"{where}: dtype {array.dtype}, expected numbers that are at least 0.5 where it is known")
-        check_finite(array, where)
-        return array.astype(np.float32)
-
-    def check(self, tensor) -> tf.Tensor:
-        """Returns a batch inside a graph as float32, after the checks that a graph can make."""
-        tensor = tf.convert_to_tensor(tensor)
-        if tensor.shape.rank != 1 + len(self.shape) or not tensor.shape[1:].is_compatible_with(self.shape):
-            raise InputError(f"mask: shape {tensor.shape}, expected (batch, {', '.join(map(str, self.shape))})")
-        return tf.ensure_shape(tf.cast(tensor, tf.float32), (None, *self.shape))
+    kind = "numbers that are at least 0.5 where it is known"
 
 
 @keras.saving.register_keras_serializable("tfgen")

@@ -6,10 +6,10 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen.endpoints import Count, Example, Label, Map, Seed, Tensor, endpoint
+from tfgen.endpoints import Count, Example, Label, Map, Mask, Seed, Tensor, endpoint
 from tfgen.models.generative import GenerativeModel
 from tfgen.models.players import Batch, Player, Terms
-from tfgen.specs import Maps
+from tfgen.specs import Maps, Masks
 
 tfd = tfp.distributions
 
@@ -36,6 +36,11 @@ class ExactLikelihoodModel(GenerativeModel):
     @property
     def specs(self):
         return super().specs | ({self.map.key: self.map} if self.map is not None else {})
+
+    @property
+    def mask(self) -> Masks:
+        """What tells which pixels `complete` keeps."""
+        return Masks(self.example.shape[:2])
 
     @property
     def draws(self) -> int:
@@ -152,7 +157,7 @@ class ExactLikelihoodModel(GenerativeModel):
     @endpoint(
         returns="example",
         x=Example(),
-        mask=Tensor(lambda model: model.example.shape[:2], "uniform", per_example=True),
+        mask=Mask(),
         seed=Seed(),
         label=Label(),
         map=Map(),
