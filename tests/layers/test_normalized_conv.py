@@ -2,29 +2,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.layers.causal_layer_proofs import randomized, seen
 from tfgen.errors import InputError
 from tfgen.layers import NormalizedConv2D, NormalizedConv2DTranspose, OrderedConv2D
 
 
-def built(layer, channels, seed=0):
-    layer.build((None, None, None, channels))
-    rng = np.random.default_rng(seed)
-    for weight in layer.trainable_weights:
-        weight.assign(rng.normal(size=weight.shape))
-    return layer
-
-
 def pictures(*shape, seed=1):
     return tf.constant(np.random.default_rng(seed).normal(size=shape))
-
-
-def seen(layer, *shape):
-    """Which inputs each output depends on, by the Jacobian: bool (rows, columns, filters, height, width, channels)."""
-    x = pictures(1, *shape)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = layer(x)
-    return np.abs(tape.jacobian(y, x).numpy()[0, :, :, :, 0]) > 0
 
 
 def norms(layer):
@@ -48,7 +32,7 @@ def correlated(x, kernel, bias, stride):
 def test_it_is_a_convolution_with_weights_of_length_g(size, stride):
     if size < stride:
         return
-    layer = built(NormalizedConv2D(4, size, stride=stride, dtype="float64"), 3)
+    layer = randomized(NormalizedConv2D(4, size, stride=stride, dtype="float64"), 3)
     np.testing.assert_allclose(norms(layer), np.abs(layer.g.numpy()))
     x = pictures(2, 4, 6, 3)
     np.testing.assert_allclose(layer(x), correlated(x, *map(np.asarray, layer.weights_now()), stride), atol=1e-12)
@@ -56,7 +40,7 @@ def test_it_is_a_convolution_with_weights_of_length_g(size, stride):
 
 @pytest.mark.parametrize("size", [3, 5])
 def test_the_transposed_layer_is_the_gradient_of_a_convolution_of_stride_two(size):
-    layer = built(NormalizedConv2DTranspose(4, size, dtype="float64"), 3)
+    layer = randomized(NormalizedConv2DTranspose(4, size, dtype="float64"), 3)
     x, cotangent = pictures(2, 3, 5, 3), pictures(2, 6, 10, 4, seed=2)
     kernel, bias = (np.asarray(weight) for weight in layer.weights_now())
     y = layer(x) - bias
@@ -70,7 +54,7 @@ DEGREES_IN, DEGREES_OUT = (1, 2, 3), (0, 1, 2, 0, 3)
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_an_ordered_filter_sees_pixels_before_and_of_its_own_the_lower_degrees(strict):
-    layer = built(OrderedConv2D(DEGREES_IN, DEGREES_OUT, 3, strict=strict, dtype="float64"), 3)
+    layer = randomized(OrderedConv2D(DEGREES_IN, DEGREES_OUT, 3, strict=strict, dtype="float64"), 3)
     found = seen(layer, 4, 5, 3)
     expected = np.zeros_like(found)
     for y, x, f in np.ndindex(found.shape[:3]):
@@ -82,7 +66,7 @@ def test_an_ordered_filter_sees_pixels_before_and_of_its_own_the_lower_degrees(s
 
 
 def test_the_length_of_an_ordered_filter_is_that_of_the_weights_that_count():
-    layer = built(OrderedConv2D(DEGREES_IN, DEGREES_OUT, 5, dtype="float64"), 3)
+    layer = randomized(OrderedConv2D(DEGREES_IN, DEGREES_OUT, 5, dtype="float64"), 3)
     np.testing.assert_allclose(norms(layer), np.abs(layer.g.numpy()))
 
 
@@ -97,7 +81,7 @@ LAYERS = {
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("init_scale", [1.0, 0.1])
 def test_the_first_batch_gives_outputs_of_mean_zero_and_the_wanted_deviation(kind, init_scale):
-    layer = built(LAYERS[kind](init_scale=init_scale, dtype="float64"), 3)
+    layer = randomized(LAYERS[kind](init_scale=init_scale, dtype="float64"), 3)
     x = 5.0 + 3.0 * pictures(8, 6, 6, 3)
     initialized = layer(x, initialize=True).numpy()
     np.testing.assert_allclose(initialized.mean((0, 1, 2)), 0.0, atol=1e-12)
@@ -107,7 +91,7 @@ def test_the_first_batch_gives_outputs_of_mean_zero_and_the_wanted_deviation(kin
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_a_layer_comes_back_from_its_configuration(kind):
-    layer = built(LAYERS[kind](init_scale=0.3, dtype="float64"), 3)
+    layer = randomized(LAYERS[kind](init_scale=0.3, dtype="float64"), 3)
     again = type(layer).from_config(layer.get_config())
     again.build((None, None, None, 3))
     again.set_weights(layer.get_weights())

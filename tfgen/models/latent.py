@@ -122,7 +122,7 @@ class LatentVariableModel(GenerativeModel):
         return tf.reduce_sum(rates, -1), distortion
 
     def _parts(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns the rates, the distortion and the codes that stand for the examples.
+        """Returns the rates, the distortion and, while measuring, the codes that stand for the examples.
 
         Within a test step it is one draw per batch, so that terms and figures are of the same.
         """
@@ -134,7 +134,8 @@ class LatentVariableModel(GenerativeModel):
         # Of a flow it knows the density of its own draws only.
         z, log_q = q.experimental_sample_and_log_prob(seed=of_z)
         distortion = -self.likelihood(z, given).log_prob(self.event(x, of_x))
-        parts = self.rates(q, self.prior(given), z, log_q), distortion, self.centre(q)
+        # A hierarchy walks down once more for the codes that stand for examples, of which training makes no use.
+        parts = self.rates(q, self.prior(given), z, log_q), distortion, None if self.in_training else self.centre(q)
         if self.in_step and not self.in_training:
             object.__setattr__(self, "_measured", (batch, parts))
         return parts

@@ -103,12 +103,12 @@ class LadderVAE(LatentVariableModel):
         mean, raw = tf.split(numbers, 2, -1)
         return tfd.MultivariateNormalDiag(mean, tf.sqrt(tf.nn.softplus(raw) + self._LEAST_VARIANCE))
 
-    def prior(self, label=None):
+    def prior(self, given=None):
         top = tfd.MultivariateNormalDiag(tf.zeros(self.sizes[-1]), tf.ones(self.sizes[-1]))
         below = [lambda z, network=network: self._gaussian(network, z) for network in self.down[::-1]]
         return Hierarchy(top, below, self.sizes)
 
-    def posterior(self, x, label=None):
+    def posterior(self, x, given=None):
         told, messages = self.example.to_network(x), []
         for up, message in zip(self.up, self.messages, strict=True):
             told = up(told, training=self.in_training)
@@ -119,7 +119,7 @@ class LadderVAE(LatentVariableModel):
         ]
         return Hierarchy(messages[-1], below, self.sizes)
 
-    def likelihood(self, z, label=None):
+    def likelihood(self, z, given=None):
         lowest = tf.reshape(z[..., : self.sizes[0]], (-1, self.sizes[0]))
         parameters = self.decoder(lowest, training=self.in_training)
         return self.p_x(tf.reshape(parameters, tf.concat([tf.shape(z)[:-1], parameters.shape[1:]], 0)), self.example)
