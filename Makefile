@@ -2,15 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test proofs lint clean
 
 # Trains three models on real digits, draws, measures, exports and verifies them: runs/demo.
 demo: .venv/installed
 	$(BIN)/tfgen demo --out runs/demo --force
 
-# The whole suite, two files at a time.
+# All tests but the proofs that train, in two processes.
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+# The proofs that train each model until it shows what its theory says, and the export of each.
+proofs: .venv/installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -231,22 +231,6 @@ def test_pictures_go_in_and_out_as_levels(small):
                         assert answer.max() < example.levels, mark.name
 
 
-def test_an_endpoint_answers_as_its_graph_does(small):
-    for mark in small.model.endpoints().values():
-        specs, graph = mark.parameters(small.model), small.model.compiled_endpoint(mark)
-        for count in (1, 3):
-            arguments = arguments_of(small, mark, count)
-            tensors = {specs[name].name: tf.constant(value) for name, value in arguments.items()}
-            expected = answers_of(small, mark, arguments)
-            with small.model.averaged_weights():
-                actual = {key: value.numpy() for key, value in graph(**tensors).items()}
-            if set(expected) == {""}:
-                expected = {mark.output(small.model): expected[""]}
-            assert set(actual) == set(expected), mark.name
-            for key, value in expected.items():
-                np.testing.assert_array_equal(actual[key], value, f"{mark.name}: {key}")
-
-
 def test_what_is_said_of_an_example_does_not_depend_on_its_neighbours(small):
     for mark in small.model.endpoints().values():
         arguments = arguments_of(small, mark, 3)
