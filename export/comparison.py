@@ -1,6 +1,7 @@
 """Compares what an artifact answers with what its model answers in Python, whatever runs the artifact."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -13,6 +14,26 @@ FLOAT_TOLERANCE = 1e-4
 
 #: Share of integers (levels, tokens) that may differ: a float on the edge between two levels can round either way.
 INTEGER_SHARE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How much an answer may differ before it is a problem.
+
+    Arguments:
+        floats: by how much a float may, times the size of the expected number where that is above 1.
+        integers: share of the integers that may.
+    """
+
+    floats: float = FLOAT_TOLERANCE
+    integers: float = INTEGER_SHARE
+
+
+#: For what computes with the same numbers.
+STRICT = Limits()
+
+#: For numbers that are kept with fewer bits: what they lose is told, and is no problem while it is finite.
+LOSSY = Limits(math.inf, 1.0)
 
 Arrays = dict[str, np.ndarray]
 
@@ -35,6 +56,8 @@ class Row:
         shape, dtype: as Python gives them, in the last case.
         max_error, mean_error: absolute, the worst case's; None where nothing could be compared.
         equal: share of equal integers, the worst case's; None for floats.
+        loss: mean error as a share of the range of what is expected, the worst case's.
+        rms_error: root of the mean square error, the worst case's.
         problem: why it is not ok, or empty.
     """
 
@@ -45,6 +68,8 @@ class Row:
     max_error: float | None = None
     mean_error: float | None = None
     equal: float | None = None
+    loss: float | None = None
+    rms_error: float | None = None
     problem: str = ""
 
     @property
@@ -59,10 +84,14 @@ class Report:
     Attributes:
         path: of the artifact.
         rows: one per output of each signature, or per failed signature.
+        limits: what was a problem.
+        peak: the highest level of a picture, for the ratio of signal to noise; None if there are no pictures.
     """
 
     path: str
     rows: tuple[Row, ...]
+    limits: Limits = STRICT
+    peak: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -72,30 +101,49 @@ class Report:
     def to_dict(self) -> dict:
         """Returns the report with the types of strict JSON only; an infinite error is the text `"inf"`."""
         rows = [dataclasses.asdict(row) | {"ok": row.ok} for row in self.rows]
-        limits = {"float_tolerance": FLOAT_TOLERANCE, "integer_share": INTEGER_SHARE}
+        limits = {"float_tolerance": self.limits.floats, "integer_share": self.limits.integers}
         return jsonable({"path": self.path, "ok": self.ok, "limits": limits, "rows": rows}, "report")
 
+    def psnr(self, row: Row) -> float | None:
+        """Returns the ratio of the peak signal to the noise of a row of pictures in dB, infinite where all are equal."""
+        if self.peak is None or row.dtype != "uint8" or row.rms_error is None:
+            return None
+        return 20.0 * math.log10(self.peak / row.rms_error) if row.rms_error else math.inf
+
     def __str__(self) -> str:
-        lines = [("signature", "output", "shape", "dtype", "max error", "mean error", "equal", "")]
+        lines = [("signature", "output", "shape", "dtype", "max error", "mean error", "equal", "loss", "PSNR", "")]
         for row in self.rows:
             errors = ("-" if error is None else f"{error:.1e}" for error in (row.max_error, row.mean_error))
             # Rounded down, so that only equal arrays are printed as 100%.
             equal = "-" if row.equal is None else f"{np.floor(row.equal * 1000) / 10:g}%"
+            loss = "-" if row.loss is None else f"{row.loss:.1%}"
+            psnr = "-" if self.psnr(row) is None else f"{self.psnr(row):.1f} dB"
             names = (row.signature, *("-" if it is None else str(it) for it in (row.output, row.shape, row.dtype)))
-            lines.append((*names, *errors, equal, "ok" if row.ok else f"FAILED: {row.problem}"))
+            lines.append((*names, *errors, equal, loss, psnr, "ok" if row.ok else f"FAILED: {row.problem}"))
+        if self.limits == STRICT:
+            lines = [line[:7] + line[9:] for line in lines]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+        return "\n".join([*table, f"{self.path}: {self.verdict}"])
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in a few words."""
         failed = sum(not row.ok for row in self.rows)
-        verdict = f"{failed} of {len(self.rows)} differ from Python" if failed else "equal to Python"
-        return "\n".join([*table, f"{self.path}: {verdict}"])
+        if failed:
+            return f"{failed} of {len(self.rows)} differ from Python"
+        if self.limits == STRICT:
+            return "equal to Python"
+        return f"loses at most {max(row.loss or 0.0 for row in self.rows):.1%} of an output's range on average"
 
 
-def compare(cases: Iterable[Case], run: Callable[[str, Arrays], Arrays]) -> list[Row]:
+def compare(cases: Iterable[Case], run: Callable[[str, Arrays], Arrays], limits: Limits = STRICT) -> list[Row]:
     """Compares what a runtime answers with what is expected.
 
     Arguments:
         cases: several per signature, in any order.
         run: signature name and inputs -> outputs; raises InputError where the artifact does not run.
+        limits: what is a problem.
 
     Returns:
         One row per signature and output, with the worst of its cases.
@@ -108,7 +156,7 @@ def compare(cases: Iterable[Case], run: Callable[[str, Arrays], Arrays]) -> list
             rows = [Row(case.signature, problem=f"does not run: {error}")]
         else:
             rows = [
-                _compare_output(Row(case.signature, output), case.outputs.get(output), actual.get(output))
+                _compare_output(Row(case.signature, output), case.outputs.get(output), actual.get(output), limits)
                 for output in sorted(case.outputs.keys() | actual.keys())
             ]
         for row in rows:
@@ -117,7 +165,7 @@ def compare(cases: Iterable[Case], run: Callable[[str, Arrays], Arrays]) -> list
     return list(found.values())
 
 
-def _compare_output(row: Row, expected: np.ndarray | None, actual: np.ndarray | None) -> Row:
+def _compare_output(row: Row, expected: np.ndarray | None, actual: np.ndarray | None, limits: Limits) -> Row:
     if expected is None:
         return dataclasses.replace(row, problem="an output that Python does not give")
     row = dataclasses.replace(row, shape=expected.shape, dtype=expected.dtype.name)
@@ -133,16 +181,23 @@ def _compare_output(row: Row, expected: np.ndarray | None, actual: np.ndarray | 
         error = np.where(same, 0.0, np.nan_to_num(np.abs(expected - actual), nan=np.inf, posinf=np.inf))
     # What is expected to be infinite or no number leaves no room for an error.
     size = np.where(np.isfinite(expected), np.maximum(1.0, np.abs(expected)), 0.0)
-    differ = ~same if integers else error > FLOAT_TOLERANCE * size
+    with np.errstate(invalid="ignore"):
+        differ = ~same if integers else (error > limits.floats * size) | np.isinf(error)
     share = float(differ.mean()) if differ.size else 0.0
     problem = ""
-    if share > (INTEGER_SHARE if integers else 0.0):
-        problem = f"{share:.1%} of the numbers differ" + ("" if integers else f" by more than {FLOAT_TOLERANCE:g}")
+    if share > (limits.integers if integers else 0.0):
+        problem = f"{share:.1%} of the numbers differ" + ("" if integers else f" by more than {limits.floats:g}")
+    finite = expected[np.isfinite(expected)]
+    spread = float(np.ptp(finite)) if finite.size else 0.0
+    mean = float(error.mean()) if error.size else 0.0
     return dataclasses.replace(
         row,
         max_error=float(error.max(initial=0.0)),
-        mean_error=float(error.mean()) if error.size else 0.0,
+        mean_error=mean,
         equal=1.0 - share if integers else None,
+        # Where all that is expected is the same number there is no range; what differs is then lost as a whole.
+        loss=min(mean / spread if spread else float(mean > 0.0), 1.0),
+        rms_error=float(np.sqrt(np.mean(np.square(error)))) if error.size else 0.0,
         problem=problem,
     )
 
@@ -159,5 +214,7 @@ def _worst(one: Row, other: Row) -> Row:
         max_error=pick(max, "max_error"),
         mean_error=pick(max, "mean_error"),
         equal=pick(min, "equal"),
+        loss=pick(max, "loss"),
+        rms_error=pick(max, "rms_error"),
         problem=one.problem or other.problem,
     )

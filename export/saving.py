@@ -1,12 +1,19 @@
 """Writes a model as a SavedModel with a card."""
 
+import datetime
 import pathlib
 
 import tensorflow as tf
 
-from tfgen.export.card import make_card, write_card
+from tfgen.export.card import make_card
+from tfgen.export.comparison import Case, Report
+from tfgen.export.files import seal
 from tfgen.export.folder import new_folder
+from tfgen.export.full_precision import in_float32
+from tfgen.export.reference import NAME as REFERENCE
+from tfgen.export.reference import pack_cases, prune
 from tfgen.export.signatures import captured_variables, signatures
+from tfgen.export.verification import cases, load, run_cases
 
 
 def saved_model(model, path, *, card: dict | None = None, overwrite: bool = False) -> pathlib.Path:
@@ -14,7 +21,12 @@ def saved_model(model, path, *, card: dict | None = None, overwrite: bool = Fals
 
     Pictures go in and out as uint8 levels; what draws random numbers takes `seed`, int32 of shape `(2,)`; the batch is
     free. `serving_default` is the model's main endpoint. A model that averages its weights is written with the
-    averages. Only the weights that an endpoint reads are written, and neither Python code nor gradients.
+    averages, and one that was trained in half precision computes in float32 there. Only the weights that an endpoint reads
+    are written, and neither Python code nor gradients.
+
+    Reference cases go along, for batches of 1 and 3: inputs, and the model's answers in Python. Where they would take
+    more than 32 MiB, only the smaller of a signature's cases stays. They are run before the artifact takes its place,
+    and the card tells under `verification` what came out: `when` (UTC), and all of `Report.to_dict()`.
 
     Arguments:
         model: a generative model.
@@ -29,12 +41,44 @@ def saved_model(model, path, *, card: dict | None = None, overwrite: bool = Fals
         InputError: the path is taken, the card is not for JSON, or an endpoint can not be served by its name.
     """
     with new_folder(path, overwrite=overwrite) as folder:
-        content = make_card(model, card)
-        functions = signatures(model)
-        weights = tf.Module()
-        weights.variables_of_endpoints = captured_variables(functions.values())
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        with model.averaged_weights():
-            tf.saved_model.save(weights, str(folder), signatures=functions, options=options)
-        write_card(folder, content)
+        model, content = prepare(model, card)
+        reference = write_model(model, folder)
+        run_and_seal(folder, reference, content, path)
     return pathlib.Path(path)
+
+
+def prepare(model, card: dict | None) -> tuple[object, dict]:
+    """Returns the model that is written, which computes in float32, and the content of its card."""
+    full = in_float32(model)
+    content = make_card(full, card)
+    content["weights"] |= {"averaged": list(model.averages), "trained_in": model.dtype_policy.name}
+    return full, content
+
+
+def write_model(model, folder: pathlib.Path) -> list[Case]:
+    """Writes graphs, weights and reference cases into a folder; returns the cases."""
+    functions = signatures(model)
+    weights = tf.Module()
+    weights.variables_of_endpoints = captured_variables(functions.values())
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    with model.averaged_weights():
+        tf.saved_model.save(weights, str(folder), signatures=functions, options=options)
+    reference = prune(cases(model))
+    (folder / REFERENCE).write_bytes(pack_cases(reference))
+    return reference
+
+
+def run_and_seal(folder: pathlib.Path, reference: list[Case], card: dict, path) -> Report:
+    """Runs what was written on its reference cases, and writes the card, after which no file may be added.
+
+    Arguments:
+        folder: with everything but the card.
+        reference: the cases.
+        card: as `make_card` gives it.
+        path: where the folder will be, for the report.
+    """
+    report = Report(str(path), tuple(run_cases(reference, load(folder).signatures)))
+    told = {key: value for key, value in report.to_dict().items() if key != "path"}
+    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    seal(folder, card | {"verification": {"when": when} | told})
+    return report

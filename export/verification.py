@@ -1,58 +1,110 @@
 """Proves that an artifact answers as its model does in Python."""
 
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen.errors import InputError
-from tfgen.export.card import NAME, read_card
+from tfgen.export.card import NAME
 from tfgen.export.comparison import Arrays, Case, Report, Row, compare
+from tfgen.export.files import check_files
+from tfgen.export.full_precision import in_float32
+from tfgen.export.operations import check_operations
+from tfgen.export.reference import NAME as REFERENCE
+from tfgen.export.reference import unpack_cases
 from tfgen.export.signatures import describe, describe_tensors, served
 
 #: Reference inputs are drawn with these numbers of examples.
 BATCH_SIZES = (1, 3)
 
 
-def verify(path, model) -> Report:
-    """Loads a SavedModel anew and compares each of its signatures with the model in Python.
+def verify(path, model=None) -> Report:
+    """Loads an artifact anew and compares each of its signatures with what its model answers in Python.
 
-    Inputs are drawn by the endpoints' kinds, for batches of 1 and of 3. Integers must be equal but for a share of
-    0.001; floats may differ by 1e-4, times the expected number's size where that is above 1.
+    First come the checks of `check_files`: what is not as the card says is not loaded. Without a model, the reference
+    cases that travel with the artifact have to come out. With one, inputs are drawn by the endpoints' kinds, for batches
+    of 1 and of 3, and the model is asked. Integers must be equal but for a share of 0.001; floats may differ by 1e-4,
+    times the expected number's size where that is above 1.
 
     Arguments:
-        path: the artifact's folder.
-        model: what it was exported from. Its averaged weights answer, where it has them.
+        path: the artifact: a SavedModel's folder, or a TF-Lite file.
+        model: what it was exported from, if that is at hand. Its averaged weights answer, where it has them, in float32.
 
     Returns:
-        A report whose `ok` is False if a signature is missing, unknown to the model, can not be called, or answers
-        with another shape, dtype or number, or if the card tells of other signatures than there are.
+        A report whose `ok` is False if a signature is missing, unknown, can not be called, or answers with another
+        shape, dtype or number, or if the card tells of other signatures than there are.
 
     Raises:
-        InputError: no such artifact, or one that can not be loaded.
+        InputError: no such artifact, or one that is damaged or can not be loaded.
     """
-    card, endpoints = read_card(path), served(model)
+    if pathlib.Path(path).is_file():
+        from tfgen.export.lite.running import verify_lite
+
+        return verify_lite(path)
+    card = check_files(path)
     loaded = load(path).signatures
-    problems = {name: "no endpoint of the model" for name in loaded if name not in endpoints}
+    actual = {name: describe(function) for name, function in loaded.items()}
+    if model is None:
+        reference = read_reference(path)
+        problems = _unlike_card(card, {case.signature for case in reference}, actual)
+    else:
+        model = in_float32(model)
+        problems = _unlike_model(model, actual)
+        reference = cases(model, [name for name in served(model) if name not in problems])
+    if card.get("signatures") != actual:
+        problems[NAME] = "tells of other signatures than the artifact has"
+    rows = [Row(name, problem=problem) for name, problem in problems.items()]
+    rows += run_cases((case for case in reference if case.signature not in problems), loaded)
+    return Report(str(path), tuple(sorted(rows, key=lambda row: row.signature)))
+
+
+def _unlike_card(card: dict, asked: set[str], actual: dict[str, dict]) -> dict[str, str]:
+    """Returns signature -> problem where there is not one in the card, the artifact and the reference cases."""
+    told = card.get("signatures")
+    told = set(told) if isinstance(told, dict) else set()
+    return {
+        **dict.fromkeys((asked | actual.keys()) - told, "not in the card"),
+        **dict.fromkeys(told - asked, f"no case in {REFERENCE}"),
+        **dict.fromkeys(told - actual.keys(), "missing in the artifact"),
+    }
+
+
+def _unlike_model(model, actual: dict[str, dict]) -> dict[str, str]:
+    """Returns signature -> problem where the artifact has other ones than the model, or they take other tensors."""
+    endpoints = served(model)
+    problems = {name: "no endpoint of the model" for name in actual if name not in endpoints}
     for name, mark in endpoints.items():
-        if name not in loaded:
+        if name not in actual:
             problems[name] = "missing in the artifact"
             continue
         expected = describe_tensors({spec.name: spec for spec in mark.parameters(model).values()})
-        actual = describe(loaded[name])["inputs"]
-        if actual != expected:
-            problems[name] = f"takes {_listed(actual)}; expected {_listed(expected)}"
-    if card.get("signatures") != {name: describe(function) for name, function in loaded.items()}:
-        problems[NAME] = "tells of other signatures than the artifact has"
-    rows = [Row(name, problem=problem) for name, problem in problems.items()]
-    sound = [name for name in endpoints if name not in problems]
-    rows += compare(cases(model, sound), lambda name, inputs: _run(loaded[name], inputs))
-    return Report(str(path), tuple(sorted(rows, key=lambda row: row.signature)))
+        if actual[name]["inputs"] != expected:
+            problems[name] = f"takes {_listed(actual[name]['inputs'])}; expected {_listed(expected)}"
+    return problems
 
 
 def _listed(tensors: dict[str, dict]) -> str:
     return ", ".join(f"{name} {tensor['dtype']} {tensor['shape']}" for name, tensor in tensors.items()) or "nothing"
+
+
+def read_reference(path) -> list[Case]:
+    """Returns the reference cases of an artifact.
+
+    Raises:
+        InputError: there are none, or they are damaged.
+    """
+    file = pathlib.Path(path) / REFERENCE
+    try:
+        return unpack_cases(file.read_bytes(), str(file))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); export anew") from error
+
+
+def run_cases(reference: Iterable[Case], loaded: Mapping) -> list[Row]:
+    """Compares the answers of loaded signatures with the expected ones; a row per output."""
+    return compare(reference, lambda name, inputs: _run(loaded[name], inputs))
 
 
 def _run(function, inputs: Arrays) -> Arrays:
@@ -71,10 +123,9 @@ def load(path):
     """Returns a loaded SavedModel.
 
     Raises:
-        InputError: there is none, or it is damaged.
+        InputError: there is none, it is damaged, or it could do more than compute (see `check_operations`).
     """
-    if not (pathlib.Path(path) / "saved_model.pb").is_file():
-        raise InputError(f"{path}: no saved_model.pb in it; export anew")
+    check_operations(path)
     try:
         return tf.saved_model.load(str(path))
     except Exception as error:  # there is no end to what a damaged file can raise

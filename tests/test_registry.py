@@ -1,6 +1,7 @@
 """The registry: models by id, read from the zoo's files without TensorFlow, and `.keras` files by path."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -272,3 +273,52 @@ def test_damaged_weights_are_named(saved, tmp_path):
     (tmp_path / "flipped.keras").write_bytes(flipped)
     with pytest.raises(InputError, match=r"flipped.keras: damaged, .*Bad CRC-32"):
         tfgen.load_model(tmp_path / "flipped.keras")
+
+
+MARK = "registry_test"
+
+
+@pytest.fixture
+def with_lambda(tmp_path):
+    """File of a model in whose generator is a Lambda layer that leaves a mark when it runs."""
+
+    leave_mark = lambda x: (__import__("os").environ.update(registry_test="yes"), x)[1]
+    layers = [
+        keras.Input((4,)),
+        keras.layers.Dense(64),
+        keras.layers.Lambda(leave_mark),
+        keras.layers.Reshape((8, 8, 1)),
+    ]
+    generator = keras.Sequential(layers)
+    tfgen.create("dcgan", image_shape=(8, 8, 1), latent_size=4, width=4, generator=generator).save(tmp_path / "x.keras")
+    assert os.environ.pop(MARK) == "yes"
+    yield tmp_path / "x.keras"
+    os.environ.pop(MARK, None)
+
+
+def test_code_in_a_file_is_refused_and_does_not_run(with_lambda):
+    with pytest.raises(InputError) as error:
+        tfgen.load_model(with_lambda)
+    assert str(error.value).startswith(
+        f"{with_lambda}: holds Python code, a Lambda layer or the like, and is not loaded"
+    )
+    assert "\n" not in str(error.value)
+    assert MARK not in os.environ
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"module": "os", "class_name": "putenv", "config": {"key": MARK, "value": "yes"}, "registered_name": None},
+        {"module": "os", "class_name": "system", "config": "touch registry_test", "registered_name": None},
+        {"module": "builtins", "class_name": "function", "config": "open", "registered_name": "function"},
+    ],
+)
+def test_a_file_can_not_call_functions_of_other_modules(saved, tmp_path, network):
+    with zipfile.ZipFile(saved[0]) as archive:
+        config = json.loads(archive.read("config.json"))
+    config["config"]["encoder"] = network
+    path = rewritten(saved, tmp_path / "evil.keras", config=json.dumps(config).encode())
+    with pytest.raises(InputError, match=r"evil\.keras: damaged, or of another version of the model") as error:
+        tfgen.load_model(path)
+    assert "\n" not in str(error.value)

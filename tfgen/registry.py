@@ -30,6 +30,7 @@ class Entry:
         url: where to read it.
         recipes: data source -> arguments: `batch_size`, `epochs`, and `model`, the constructor's arguments.
         module: where the class is.
+        without_lite: endpoints that TF-Lite files of the model lack, with the reason (see `tfgen.export.tflite`).
     """
 
     id: str
@@ -40,6 +41,7 @@ class Entry:
     url: str
     recipes: dict[str, dict]
     module: str
+    without_lite: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def recipe(self, data: str) -> dict:
         """Returns the recipe for a data source, or the first one for a source without its own."""
@@ -51,13 +53,21 @@ _registered: dict[str, type] = {}
 
 
 def register(
-    id: str, *, title: str, authors: str, year: int, url: str, recipes: dict[str, dict], family: str | None = None
+    id: str,
+    *,
+    title: str,
+    authors: str,
+    year: int,
+    url: str,
+    recipes: dict[str, dict],
+    family: str | None = None,
+    without_lite: dict[str, str] | None = None,
 ) -> Callable[[type], type]:
     """Registers a model class under an id, and with Keras for `.keras` files.
 
     Arguments:
         id: lower case with underscores; for a file of the zoo its file's name.
-        title, authors, year, url, recipes: see `Entry`.
+        title, authors, year, url, recipes, without_lite: see `Entry`.
         family: the folder that the file lies in unless given.
 
     Raises:
@@ -71,7 +81,7 @@ def register(
         if holder is not None and holder.module != cls.__module__:
             raise InputError(f"{id!r} is the id of a model in {holder.module}; choose another")
         home = family or cls.__module__.split(".")[-2] if "." in cls.__module__ else family or "other"
-        cls.entry = Entry(id, home, title, authors, year, url, recipes, cls.__module__)
+        cls.entry = Entry(id, home, title, authors, year, url, recipes, cls.__module__, without_lite or {})
         _registered[id] = cls
         return keras.saving.register_keras_serializable("tfgen", name=id)(cls)
 
@@ -175,12 +185,15 @@ def create(id: str, **arguments):
 def load_model(path, *, compile: bool = True):
     """Returns a model from a `.keras` file, with its optimizers and its random state.
 
+    Nothing that comes with the file is run: Python code in a network, as in a Lambda layer, is refused, unless the process
+    has called `keras.config.enable_unsafe_deserialization()`.
+
     Arguments:
         path: of the file.
         compile: whether the optimizers and averaged weights come along.
 
     Raises:
-        InputError: no such file, it is damaged, or it holds no model of this package.
+        InputError: no such file, it is damaged, it holds Python code, or no model of this package.
     """
     import json
     import zipfile
@@ -201,9 +214,14 @@ def load_model(path, *, compile: bool = True):
         raise InputError(f"{path}: holds {config.get('class_name')!r}, which is not a model of tfgen")
     get_class(id)
     try:
-        return keras.saving.load_model(path, compile=compile)
+        return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except InputError:
         raise
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        if "safe_mode=False" in str(error):
+            raise InputError(
+                f"{path}: holds Python code, a Lambda layer or the like, and is not loaded: it could do anything; "
+                "if you wrote it yourself, call keras.config.enable_unsafe_deserialization() before"
+            ) from error
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{path}: damaged, or of another version of the model ({reason})") from error

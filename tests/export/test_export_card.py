@@ -49,14 +49,14 @@ def test_a_card_tells_the_signatures(artifacts):
 
 def test_a_card_counts_the_weights_that_endpoints_read(clusters):
     # Three centers of two coordinates; `idle` has 7 * 11 + 7 more.
-    assert make_card(clusters)["weights"] == {"count": 6, "averaged": []}
+    assert make_card(clusters)["weights"] == {"count": 6, "averaged": [], "trained_in": "float32"}
 
 
 def test_a_card_of_a_model_that_is_not_registered_tells_its_class(clusters, models):
     card = make_card(clusters)
     assert (card["model"], card["paper"], card["class"].split(".")[-1]) == (None, None, "Clusters")
-    derived = type("Derived", (type(models["vae"]),), {})
-    assert make_card(derived(**models["vae"].arguments))["model"] is None
+    derived = type("Derived", (type(models["dcgan"]),), {})
+    assert make_card(derived(**models["dcgan"].arguments))["model"] is None
     assert card["specs"]["label"] == {"kind": "Labels", "count": 3, "names": []}
 
 
@@ -71,7 +71,7 @@ def test_what_a_caller_adds_is_turned_into_strict_json(clusters):
 def test_what_can_not_stand_in_a_card_is_named(clusters):
     with pytest.raises(InputError, match="card: metrics: nats: set is not for JSON"):
         make_card(clusters, {"metrics": {"nats": {1.0, 2.0}}})
-    with pytest.raises(InputError, match="card: signatures is filled in from the model"):
+    with pytest.raises(InputError, match="card: signatures is filled in by the exporter"):
         make_card(clusters, {"signatures": {}})
 
 
@@ -83,7 +83,10 @@ def test_what_can_not_stand_in_a_card_is_named(clusters):
         (b"\xff\xfe\x00", "damaged"),
         ("[]", "not an artifact's card"),
         ("{}", "not an artifact's card"),
-        ('{"format": 99}', "format 99, but this tfgen reads 1"),
+        ('{"format": 99}', "format 99, but this tfgen reads 2; export anew"),
+        ('{"format": 1, "model": "vae"}', "format 1, but this tfgen reads 2; export anew"),
+        ('{"format": 2}', "card.json.sha256 is missing"),
+        ("[" * 100_000, "damaged"),
     ],
 )
 def test_a_card_that_can_not_be_read_gets_a_clear_line(tmp_path, content, message):

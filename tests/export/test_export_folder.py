@@ -173,3 +173,50 @@ def test_a_link_to_an_artifact_stays_a_link(tmp_path):
     replace(link)
     assert link.is_symlink()
     assert (target / "card.json").read_text() == "new"
+
+
+HELD = """
+import pathlib, sys, time
+from tfgen.export.folder import workspace
+with workspace(pathlib.Path(sys.argv[1]), "artifact") as hidden:
+    (hidden / "half").write_text("written")
+    print(hidden, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_process_left_behind_is_removed_and_what_is_in_use_is_not(tmp_path):
+    start = lambda: subprocess.Popen([sys.executable, "-c", HELD, tmp_path], stdout=subprocess.PIPE, text=True)
+    processes = [start(), start()]
+    try:
+        killed, used = (tmp_path / process.stdout.readline().strip() for process in processes)
+        other = tmp_path / ".other.abc.tmp"
+        other.mkdir()
+        processes[0].kill()
+        processes[0].wait()
+        assert (killed / "half").exists()
+        replace(tmp_path / "artifact")
+        assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "artifact", used, other])
+        assert (used / "half").exists()
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    replace(tmp_path / "artifact")
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "artifact", other])
+
+
+def test_a_workspace_that_is_taken_for_abandoned_at_once_is_made_anew(tmp_path, monkeypatch):
+    hold, seen = folders._hold, []
+
+    def late(folder):
+        seen.append(folder)
+        if len(seen) == 1:
+            folder.rmdir()  # as the cleaning of another process would do
+        return hold(folder)
+
+    monkeypatch.setattr(folders, "_hold", late)
+    with folders.workspace(tmp_path, "artifact") as hidden:
+        assert hidden.exists()
+        assert list(tmp_path.iterdir()) == [hidden]
+    assert len(seen) == 2

@@ -72,6 +72,7 @@ def saved_model_cli(*arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_saved_model_cli_shows_every_endpoint_with_names(artifacts, models):
     shown = saved_model_cli("show", "--dir", artifacts["dcgan"], "--tag_set", "serve", "--all")
     for name in [*models["dcgan"].endpoints(), "serving_default"]:
@@ -85,6 +86,7 @@ def test_saved_model_cli_shows_every_endpoint_with_names(artifacts, models):
     assert "shape: (-1, 8, 8, 1)" in outputs
 
 
+@pytest.mark.slow
 def test_saved_model_cli_draws_the_same_picture(artifacts, models, tmp_path):
     np.save(tmp_path / "count.npy", np.int32(2))
     np.save(tmp_path / "seed.npy", np.array([7, 0], np.int32))
@@ -143,11 +145,11 @@ def test_a_conditional_model_takes_labels(clusters, conditional):
     assert tfgen.export.verify(conditional, clusters).ok
 
 
-def test_an_artifact_is_its_five_files(artifacts):
+def test_an_artifact_is_its_seven_files(artifacts):
     files = {str(path.relative_to(artifacts["vae"])) for path in artifacts["vae"].rglob("*") if path.is_file()}
     assert files == {
-        "card.json", "fingerprint.pb", "saved_model.pb", "variables/variables.index",
-        "variables/variables.data-00000-of-00001",
+        "card.json", "card.json.sha256", "reference.npz", "fingerprint.pb", "saved_model.pb",
+        "variables/variables.index", "variables/variables.data-00000-of-00001",
     }  # fmt: skip
 
 
@@ -160,7 +162,7 @@ def test_an_export_that_breaks_off_leaves_the_old_artifact_and_no_half_one(clust
         seen.append((folder / "saved_model.pb").is_file())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(saving, "write_card", break_off)
+    monkeypatch.setattr(saving, "seal", break_off)
     try:
         clusters.centers.embeddings.assign(centers + 1.0)
         with pytest.raises(KeyboardInterrupt):

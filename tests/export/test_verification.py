@@ -2,16 +2,19 @@
 
 import shutil
 
+import keras
 import pytest
 import tensorflow as tf
 
 import tfgen
 from tfgen.errors import InputError
-from tfgen.export import verification, verify
+from tfgen.export import read_card, saved_model, verification, verify
+from tfgen.export.files import seal
+from tfgen.export.reference import pack_cases
 from tfgen.export.signatures import captured_variables, signatures
 
 
-@pytest.mark.parametrize("id", ["vae", "pixel_cnn", "dcgan"])
+@pytest.mark.parametrize("id", ["vae", pytest.param("pixel_cnn", marks=pytest.mark.slow), "dcgan"])
 def test_every_endpoint_of_a_fresh_artifact_is_verified(artifacts, models, id):
     report = verify(artifacts[id], models[id])
     assert report.ok, str(report)
@@ -43,17 +46,73 @@ def test_a_wrong_weight_is_found_where_it_matters(artifacts, models):
     assert "FAILED" in str(report)
 
 
-def save_with(path, model, functions, card_of):
-    """Writes a SavedModel by hand, with the card of another."""
+def test_every_endpoint_of_a_fresh_artifact_is_verified_without_its_model(artifacts, models, monkeypatch):
+    monkeypatch.setattr(keras.Model, "__init__", None)  # no model can be made, nor asked
+    monkeypatch.setattr(type(models["dcgan"]), "compiled_endpoint", None)
+    report = verify(artifacts["dcgan"])
+    assert report.ok, str(report)
+    assert {row.signature for row in report.rows} == {*models["dcgan"].endpoints(), "serving_default"}
+
+
+def test_the_card_tells_what_came_out_when_the_artifact_was_written(artifacts, models):
+    told = read_card(artifacts["dcgan"])["verification"]
+    report = verify(artifacts["dcgan"], models["dcgan"]).to_dict()
+    key = lambda row: (row["signature"], row["output"])
+    assert told["ok"] is True
+    assert told["limits"] == report["limits"]
+    assert sorted(told["rows"], key=key) == sorted(report["rows"], key=key)
+    assert told["when"].endswith("+00:00")
+
+
+def test_an_artifact_that_answers_otherwise_says_so_itself(clusters, tmp_path, monkeypatch):
+    from tfgen.export import saving
+
+    def wrong(model):
+        for case in verification.cases(model):
+            yield type(case)(case.signature, case.inputs, {name: it + 1 for name, it in case.outputs.items()})
+
+    monkeypatch.setattr(saving, "cases", wrong)
+    path = saved_model(clusters, tmp_path / "clusters")
+    assert read_card(path)["verification"]["ok"] is False
+    report = verify(path)
+    assert {row.output: row.problem for row in report.rows if row.signature == "sample"} == {
+        "point": "100.0% of the numbers differ by more than 0.0001"
+    }
+    assert verify(path, clusters).ok
+
+
+def save_with(path, model, functions, card_of, reference=None):
+    """Writes a SavedModel by hand, with the card and the reference cases of another."""
     weights = tf.Module()
     weights.all = captured_variables(functions.values())
     tf.saved_model.save(weights, str(path), signatures=functions)
-    shutil.copy(card_of / "card.json", path)
+    shutil.copy(card_of / "reference.npz", path)
+    if reference is not None:
+        (path / "reference.npz").write_bytes(pack_cases(reference))
+    seal(path, read_card(card_of))
     return path
 
 
+def test_without_a_model_missing_and_foreign_signatures_are_named_too(clusters, tmp_path):
+    whole = saved_model(clusters, tmp_path / "whole")
+    functions = signatures(clusters)
+    functions["dream"] = functions.pop("locate")
+    other = save_with(tmp_path / "other", clusters, functions, whole)
+    assert {row.signature: row.problem for row in verify(other).rows if not row.ok} == {
+        "locate": "missing in the artifact",
+        "dream": "not in the card",
+        "card.json": "tells of other signatures than the artifact has",
+    }
+    samples = verification.cases(clusters, ["sample"])
+    unasked = save_with(tmp_path / "unasked", clusters, signatures(clusters), whole, samples)
+    assert {row.signature: row.problem for row in verify(unasked).rows if not row.ok} == {
+        "locate": "no case in reference.npz",
+        "serving_default": "no case in reference.npz",
+    }
+
+
 def test_missing_and_foreign_signatures_are_named(clusters, tmp_path):
-    whole = tfgen.export.saved_model(clusters, tmp_path / "whole")
+    whole = saved_model(clusters, tmp_path / "whole")
     functions = signatures(clusters)
     functions["dream"] = functions.pop("locate")
     report = verify(save_with(tmp_path / "other", clusters, functions, whole), clusters)
@@ -66,7 +125,7 @@ def test_missing_and_foreign_signatures_are_named(clusters, tmp_path):
 
 
 def test_another_answer_of_the_right_name_is_found(clusters, tmp_path):
-    whole = tfgen.export.saved_model(clusters, tmp_path / "whole")
+    whole = saved_model(clusters, tmp_path / "whole")
     right = signatures(clusters)["locate"]
     specs = right.structured_input_signature[1]
 
@@ -105,6 +164,16 @@ def flip(path):
 WEIGHTS = "variables/variables.data-00000-of-00001"
 
 
+def test_what_is_not_as_the_card_says_is_not_loaded(artifacts, models, tmp_path, monkeypatch):
+    path = tmp_path / "copy"
+    shutil.copytree(artifacts["dcgan"], path)
+    flip(path / WEIGHTS)
+    monkeypatch.setattr(tf.saved_model, "load", None)
+    for model in (None, models["dcgan"]):
+        with pytest.raises(InputError, match="variables.data-00000-of-00001: damaged, its SHA-256 is not that in the"):
+            verify(path, model)
+
+
 @pytest.mark.parametrize(
     ("file", "harm", "message"),
     [
@@ -113,16 +182,19 @@ WEIGHTS = "variables/variables.data-00000-of-00001"
         (WEIGHTS, truncate, "damaged, can not be loaded"),
         (WEIGHTS, flip, "damaged, can not be loaded"),
         (WEIGHTS, lambda path: path.unlink(), "damaged, can not be loaded"),
-        ("card.json", truncate, "damaged"),
-        ("card.json", lambda path: path.unlink(), "no card.json in it"),
+        ("reference.npz", truncate, "reference.npz: damaged, or no reference cases"),
+        ("reference.npz", lambda path: path.unlink(), "reference.npz: cannot be read"),
     ],
 )
-def test_a_damaged_artifact_gets_a_clear_line(artifacts, models, tmp_path, file, harm, message):
+def test_an_artifact_that_was_damaged_before_its_card_was_written_gets_a_clear_line(
+    artifacts, tmp_path, file, harm, message
+):
     path = tmp_path / "copy"
     shutil.copytree(artifacts["dcgan"], path)
     harm(path / file)
+    seal(path, read_card(path))
     with pytest.raises(InputError, match=message) as caught:
-        verify(path, models["dcgan"])
+        verify(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
