@@ -23,7 +23,7 @@ def test_every_file_that_is_linked_exists():
 
 def test_the_python_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    first, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    first, second, third = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     # As printed, but for the width and the number of epochs.
     shorter = first.replace("epochs=12", "epochs=1").replace("width=32, blocks=3", "width=4, blocks=1")
     assert shorter != first
@@ -31,3 +31,4 @@ def test_the_python_examples_run(tmp_path, monkeypatch):
     exec(shorter, names)
     assert names["images"].shape == (16, 8, 8, 1)
     exec(second, names)
+    exec(third, names)

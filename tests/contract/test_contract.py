@@ -12,6 +12,8 @@ import tensorflow as tf
 import tfgen
 from tfgen.callbacks import Doctor
 from tfgen.endpoints import samples_by_class
+from tfgen.errors import InputError
+from tfgen.export.lite.exporting import lite_endpoints
 from tfgen.models import AdversarialModel
 from tfgen.registry import _catalogue, get_class, get_entry
 from tfgen.specs import Images
@@ -286,6 +288,22 @@ def test_an_exported_model_answers_equally(small, tmp_path):
     report = tfgen.export.verify(path, small.model)
     assert report.ok, report
     assert {row.signature for row in report.rows} == {*small.model.endpoints(), "serving_default"}
+
+
+@pytest.mark.slow
+def test_a_tf_lite_file_answers_equally_and_lacks_what_the_entry_says_only(small, tmp_path):
+    path = tfgen.export.tflite(small.model, tmp_path / "model.tflite")
+    report = tfgen.export.verify(path)
+    assert report.ok, report
+    excepted = small.cls.entry.without_lite
+    offered = small.model.endpoints()
+    assert {row.signature for row in report.rows} == lite_endpoints(small.model).keys()
+    assert excepted.keys() <= offered.keys()
+    # Who draws random numbers as nothing else can is there too.
+    assert {"sample", "sample_from_noise", "generate"} & {*lite_endpoints(small.model), *excepted}
+    for name in excepted:
+        with pytest.raises(InputError):
+            tfgen.export.tflite(small.model, tmp_path / f"{name}.tflite", endpoints=[name])
 
 
 def test_a_saved_model_comes_back_equal_and_trains_on_equally(small, tmp_path):

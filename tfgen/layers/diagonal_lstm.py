@@ -78,6 +78,7 @@ class DiagonalBiLSTM(keras.layers.Layer):
 
     def call(self, x):
         """Computes a whole picture: `(batch, height, width, channels)` to `(batch, height, width, units)`."""
+        size = x.shape[1:3]
         x = tf.transpose(x, (1, 2, 0, 3))
         kernel = tf.convert_to_tensor(self.state_to_state)
 
@@ -93,7 +94,8 @@ class DiagonalBiLSTM(keras.layers.Layer):
         # From right to left is from left to right in the mirrored picture.
         right = tf.reverse(walk(tf.reverse(self.right(x), [1]), kernel[1]), [1])
         below = tf.pad(right[:-1], [[1, 0], [0, 0], [0, 0], [0, 0]])
-        return tf.transpose(left + below, (2, 0, 1, 3))
+        # Loops forget sizes, which TF-Lite has to know.
+        return tf.ensure_shape(tf.transpose(left + below, (2, 0, 1, 3)), (None, *size, self.units))
 
     # One pixel at a time, from left to right; from right to left when the row is finished.
 

@@ -137,7 +137,9 @@ class BidirectionalBlock(keras.layers.Layer):
             told: from `expect`.
             initialize: whether the convolution is first fitted to this batch.
         """
-        y = self.down_out(tf.nn.elu(tf.concat([tf.cast(z, told.dtype), told], -1)), initialize=initialize)
+        # A draw of a distribution forgets its sizes, which TF-Lite has to know.
+        z = tf.ensure_shape(tf.cast(z, told.dtype), (None, *told.shape[1:3], self.maps))
+        y = self.down_out(tf.nn.elu(tf.concat([z, told], -1)), initialize=initialize)
         if self.halve:
             h = tf.image.resize(h, (2 * h.shape[1], 2 * h.shape[2]), "nearest")
         return h + _SHARE * y

@@ -23,6 +23,9 @@ from tfgen.zoo.autoregressive.pixel_rnn_row import PixelRNNRow
         "digits": {"batch_size": 32, "epochs": 15, "model": {"width": 32, "layers": 3, "head_width": 64}},
         "mnist": {"batch_size": 16, "epochs": 20, "model": {}},
     },
+    without_lite={
+        "log_prob": "LiteRT's XNNPack does not resize the tensors of the loop over lines when the batch changes"
+    },
 )
 class MultiscalePixelRNN(PixelRNN):
     r"""Multi-Scale PixelRNN (section 3.6 of the paper), of Row LSTM layers.

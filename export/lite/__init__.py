@@ -1,0 +1,1 @@
+"""TF-Lite files: one file with a signature for each endpoint that draws no random numbers."""

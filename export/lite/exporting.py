@@ -1,0 +1,222 @@
+"""Writes a model as one TF-Lite file."""
+
+import dataclasses
+import pathlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.endpoints import Count, Endpoint, Example, Label, Seed
+from tfgen.errors import InputError, unknown
+from tfgen.export.card import make_card
+from tfgen.export.comparison import Arrays, Case
+from tfgen.export.full_precision import in_float32
+from tfgen.export.lite.conversion import PRECISIONS, calibrate_apart, convert
+from tfgen.export.lite.files import check_free, merge, write_file
+from tfgen.export.lite.graph import make_portable
+from tfgen.export.lite.noise import NoiseTwin, noise_twin
+from tfgen.export.lite.running import check, verified
+from tfgen.export.reference import prune
+from tfgen.export.signatures import captured_variables
+from tfgen.export.verification import BATCH_SIZES, cases
+
+#: Examples that show an int8 model which numbers are to be expected, and how many at a time.
+_CALIBRATION, _PART = 128, 8
+
+
+def lite_endpoints(model) -> dict[str, Endpoint]:
+    """Returns what a TF-Lite file offers, by name.
+
+    That is what needs no random numbers, of which TF-Lite has none; and `sample`, which takes them as inputs, unless
+    something else draws examples from noise. What the model's entry in the registry excepts is left out.
+    """
+    endpoints = model.endpoints()
+    entry = getattr(type(model), "entry", None)
+    by_noise = endpoints.keys() & {"sample_from_noise", "generate"}
+    return {
+        name: mark
+        for name, mark in endpoints.items()
+        if (not _is_random(mark) or (name == "sample" and not by_noise))
+        and (entry is None or name not in entry.without_lite)
+    }
+
+
+def _chosen(model, names: Sequence[str]) -> dict[str, Endpoint]:
+    offered = {name: mark for name, mark in model.endpoints().items() if name == "sample" or not _is_random(mark)}
+    for name in names:
+        if name not in offered:
+            raise InputError(f"{model.name}: {unknown('endpoint', name, offered)}")
+    return {name: offered[name] for name in names}
+
+
+def _is_random(mark: Endpoint) -> bool:
+    return any(isinstance(kind, Seed) for kind in mark.inputs.values())
+
+
+def tflite(
+    model,
+    path,
+    *,
+    precision: str = "float32",
+    endpoints: Sequence[str] | None = None,
+    batch: int | None = None,
+    data: Mapping[str, np.ndarray] | None = None,
+    max_loss: float | None = None,
+    card: dict | None = None,
+    overwrite: bool = False,
+) -> pathlib.Path:
+    """Writes every endpoint of a model that can do without random numbers as a signature of a TF-Lite file.
+
+    Samplers take noise: `generate` takes codes, `sample_from_noise` uniforms, and `sample` what it would have drawn from
+    its seed. The file needs built-in operations only. It was run on the reference cases that it carries before it takes
+    its place; its card tells what came out.
+
+    Arguments:
+        model: a generative model. Its averaged weights are written, where it has them.
+        path: of the file, ends in `.tflite`.
+        precision: `float32`; `float16` and `dynamic` for weights of 16 and 8 bits; or `int8`, for arithmetic too.
+        endpoints: the names of some, for a smaller file; also of those that the registry excepts, to see why.
+        batch: number of examples that every call takes, for runtimes that want fixed shapes; any number unless given.
+        data: examples as the model reads them, by key; `int8` looks at the first 128 for the ranges of numbers.
+        max_loss: how much of its outputs' range an endpoint may be off on average, for integers the share that may
+            differ; one that is off by more stays float32.
+        card: `data`, `recipe`, `metrics` and what else the caller knows (see `tfgen.export.make_card`).
+        overwrite: whether a file of tfgen at `path` may be replaced.
+
+    Returns:
+        `path`.
+
+    Raises:
+        InputError: a wrong argument, `int8` without data, a path that is taken, or an endpoint that cannot be converted.
+    """
+    path = _check(path, precision, batch, data, max_loss)
+    check_free(path, overwrite)
+    model = in_float32(model)
+    marks = lite_endpoints(model) if endpoints is None else _chosen(model, endpoints)
+    traced = {name: _trace(model, mark, batch) for name, mark in marks.items()}
+    with model.averaged_weights():
+        twins = {name: _twin(model, name, traced[name], batch) for name, mark in marks.items() if _is_random(mark)}
+        functions = traced | {name: twin.function for name, twin in twins.items()}
+    reference = [
+        dataclasses.replace(case, inputs=_taken(case.inputs, functions[case.signature], twins.get(case.signature)))
+        for case in prune(cases(model, marks, BATCH_SIZES if batch is None else (batch,)))
+    ]
+    with tempfile.TemporaryDirectory() as workspace:
+        place = pathlib.Path(workspace)
+        for name, function in functions.items():
+            _save(model, name, function, place / name)
+        quantized = {}
+        if precision == "int8":
+            samples = {
+                name: [
+                    _taken(sample, functions[name], twins.get(name))
+                    for sample in _calibration(model, mark, data, batch)
+                ]
+                for name, mark in marks.items()
+            }
+            quantized = calibrate_apart(place, samples)
+        parts, precisions = {}, {}
+        for name in marks:
+            own = [case for case in reference if case.signature == name]
+            parts[name], precisions[name] = _choose(place / name, precision, quantized.get(name), own, max_loss)
+    merged = merge(parts)
+    peak = model.example.levels - 1 if hasattr(model.example, "levels") else None
+    report = check(path.name, merged, reference, precisions, peak)
+    if not report.ok:
+        raise InputError(f"{path}: not written, since it does not answer as the model does\n{report}")
+    content = make_card(model, card, kind="tflite", functions=functions)
+    about = {
+        "precisions": precisions,
+        "batch": batch,
+        "peak": peak,
+        "noise": {name: {key: one.kind for key, one in twin.noise.items()} for name, twin in twins.items()},
+    }
+    write_file(path, merged, content | about | verified(report), reference)
+    return path
+
+
+def _check(path, precision, batch, data, max_loss) -> pathlib.Path:
+    path = pathlib.Path(path)
+    if path.suffix != ".tflite":
+        raise InputError(f"{path}: the name of a TF-Lite file ends in .tflite")
+    if precision not in PRECISIONS:
+        raise InputError(unknown("precision", precision, PRECISIONS))
+    if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
+        raise InputError(f"batch: {batch!r}, expected a whole number of at least 1")
+    if precision == "int8" and not data:
+        raise InputError("int8: pass data, which tell the ranges of its numbers")
+    if max_loss is not None and not 0.0 <= max_loss <= 1.0:
+        raise InputError(f"max_loss: {max_loss}, expected a share in [0, 1]")
+    return path
+
+
+def _trace(model, mark: Endpoint, batch: int | None):
+    if batch is None or _is_random(mark):
+        return model.compiled_endpoint(mark)
+    # Not the graph but what it was traced from, which works out shapes from numbers.
+    run, fixed, free = mark.bind(model).python_function, {}, {}
+    for parameter, spec in mark.parameters(model).items():
+        if isinstance(mark.inputs[parameter], Count):
+            fixed[spec.name] = tf.constant(batch, tf.int32)
+        else:
+            shape = [batch if size is None else size for size in spec.shape]
+            free[spec.name] = tf.TensorSpec(shape, spec.dtype, spec.name)
+    return tf.function(lambda **given: run(**given, **fixed), autograph=False).get_concrete_function(**free)
+
+
+def _twin(model, name: str, function, batch: int | None) -> NoiseTwin:
+    [count] = [parameter for parameter, kind in model.endpoints()[name].inputs.items() if isinstance(kind, Count)]
+    return noise_twin(function, *(case.inputs for case in cases(model, [name], (2, 3))), count, batch)
+
+
+def _taken(inputs: Arrays, function, twin: NoiseTwin | None) -> Arrays:
+    """Returns those of an endpoint's inputs that its graph takes, noise in place of the seed where it has a twin."""
+    if twin is not None:
+        return twin.inputs(inputs)
+    return {name: inputs[name] for name in function.structured_input_signature[1]}
+
+
+def _save(model, name: str, function, folder: pathlib.Path) -> None:
+    weights = tf.Module()
+    weights.variables_of_endpoints = captured_variables([function])
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    with model.averaged_weights():
+        tf.saved_model.save(weights, str(folder), signatures={name: function}, options=options)
+    make_portable(folder)
+
+
+def _calibration(model, mark: Endpoint, data: Mapping[str, np.ndarray], batch: int | None) -> Iterator[dict]:
+    """Yields inputs of an endpoint, some at a time: examples and their classes from the data, others as they are drawn."""
+    names = {parameter: spec.name for parameter, spec in mark.parameters(model).items()}
+    count = min(_CALIBRATION, len(data[model.example.key]))
+    part = batch or _PART
+    for number, start in enumerate(range(0, count - count % part or count, part)):
+        rows = np.arange(start, start + part) % count
+        sample = {}
+        for at, (parameter, name) in enumerate(names.items()):
+            kind = mark.inputs[parameter]
+            if isinstance(kind, Example):
+                # Two examples of one endpoint are not the same.
+                sample[name] = model.example.validate(data[model.example.key][(rows + at) % count])
+            elif isinstance(kind, Label) and model.label is not None and model.label.key in data:
+                sample[name] = np.maximum(np.asarray(data[model.label.key], np.int32)[rows], 0)
+            else:
+                sample[name] = kind.reference(model, part, 1000 * (number + 1) + at)
+        yield sample
+
+
+def _choose(folder: pathlib.Path, precision: str, quantized, cases: list[Case], max_loss: float | None):
+    """Returns an endpoint's model, and the precision that it has, with the reason where that is not what was asked for."""
+    name, told, data = folder.name, precision, quantized
+    if isinstance(quantized, str):
+        told, data = f"dynamic: {quantized}", None  # weights of 8 bits need no calibration
+    if data is None:
+        data = convert(folder, name, told.partition(":")[0])
+    if precision != "float32" and max_loss is not None:
+        rows = check(name, data, cases, {name: told}).rows
+        lost = max(1.0 if row.loss is None else row.loss for row in rows)
+        if lost > max_loss:
+            told, data = f"float32: {told} loses {lost:.2g}", convert(folder, name, "float32")
+    return data, told

@@ -1,0 +1,194 @@
+"""TF-Lite files: several models in one, and what travels with them."""
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping
+
+from tfgen.errors import InputError
+from tfgen.export.card import FORMAT
+from tfgen.export.comparison import Case
+from tfgen.export.reference import NAME as REFERENCE
+from tfgen.export.reference import pack_cases, unpack_cases
+
+# Members of the archive behind a model, which is where TF-Lite's own metadata keep what belongs to a model.
+_CARD, _DIGEST = "card.json", "card.json.sha256"
+
+# Bytes that the archive may unpack to: a small one of a stranger can hold gigabytes of zeros.
+_UNPACKED = 2**30
+
+# Operators' options that name other graphs of the model.
+_GRAPHS = ("condSubgraphIndex", "bodySubgraphIndex", "thenSubgraphIndex", "elseSubgraphIndex", "initSubgraphIndex")
+
+
+def merge(models: Mapping[str, bytes]) -> bytes:
+    """Returns one model with the signatures of several, which share what they have in common of their weights.
+
+    Arguments:
+        models: name -> a model with one signature of that name.
+    """
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    parts = [schema.ModelT.InitFromObj(schema.Model.GetRootAs(data)) for data in models.values()]
+    whole = parts[0]
+    buffers, known = whole.buffers, {_content(buffer): at for at, buffer in reversed(list(enumerate(whole.buffers)))}
+    operators = {}
+    for code in whole.operatorCodes:
+        operators.setdefault(_operation(code), len(operators))
+    for part in parts[1:]:
+        graphs, places = len(whole.subgraphs), []
+        for buffer in part.buffers:
+            content = _content(buffer)
+            if content not in known:
+                known[content] = len(buffers)
+                buffers.append(buffer)
+            places.append(known[content])
+        for graph in part.subgraphs:
+            for tensor in graph.tensors:
+                tensor.buffer = places[tensor.buffer]
+            for operator in graph.operators:
+                code = part.operatorCodes[operator.opcodeIndex]
+                operator.opcodeIndex = operators.setdefault(_operation(code), len(operators))
+                if operator.opcodeIndex == len(whole.operatorCodes):
+                    whole.operatorCodes.append(code)
+                for name in _GRAPHS:
+                    if hasattr(operator.builtinOptions, name):
+                        setattr(operator.builtinOptions, name, getattr(operator.builtinOptions, name) + graphs)
+        for signature in part.signatureDefs:
+            signature.subgraphIndex += graphs
+        whole.subgraphs += part.subgraphs
+        whole.signatureDefs += part.signatureDefs
+    for graph in whole.subgraphs:
+        for at, tensor in enumerate(graph.tensors):
+            # Names of what is inside are a tenth of a small file, and nothing looks for them.
+            if at not in graph.inputs and at not in graph.outputs:
+                tensor.name = None
+    return _pack(whole)
+
+
+def _pack(model) -> bytes:
+    """Returns a model's bytes, in which equal lists of numbers stand once."""
+    import flatbuffers
+
+    class Builder(flatbuffers.Builder):
+        def __init__(self):
+            super().__init__(1024)
+            self.kept: dict[tuple[str, bytes], int] = {}
+
+        def CreateNumpyVector(self, x):
+            key = (x.dtype.str, x.tobytes())
+            if key not in self.kept:
+                self.Prep(16, x.nbytes)  # which the schema asks of weights, and this library forgets
+                self.kept[key] = super().CreateNumpyVector(x)
+            return self.kept[key]
+
+    builder = Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def operations(data: bytes) -> list[str]:
+    """Returns the operations of a model: `CONV_2D` and the like if they are built in, else the name that they bear."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
+    found = set()
+    for code in schema.ModelT.InitFromObj(schema.Model.GetRootAs(data)).operatorCodes:
+        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        custom = number == schema.BuiltinOperator.CUSTOM
+        found.add(f"custom {code.customCode.decode()}" if custom else names[number])
+    return sorted(found)
+
+
+def check_free(path: pathlib.Path, overwrite: bool) -> None:
+    """Raises InputError if a file may not be written there."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: is there already; pass overwrite=True (--force), or choose another name")
+    if path.exists():
+        read_file(path)  # what is not ours is not replaced
+
+
+def write_file(path: pathlib.Path, model: bytes, card: dict, reference: Iterable[Case]) -> None:
+    """Writes a model with its card and its reference cases, beside its place at first, and renames it there.
+
+    Behind the model stands an archive with `card.json`, its SHA-256 and `reference.npz`: `unzip` opens the file.
+    """
+    cases = pack_cases(reference)
+    digests = {"model": model, REFERENCE: cases}
+    files = {name: {"size": len(part), "sha256": _sha256(part)} for name, part in digests.items()}
+    text = json.dumps(card | {"files": files}, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    content = io.BytesIO(model)
+    with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
+        members = {_CARD: text, _DIGEST: f"{_sha256(text)}  {_CARD}\n".encode(), REFERENCE: cases}
+        for name, part in members.items():
+            # Of no date, so that the same model gives the same file.
+            archive.writestr(zipfile.ZipInfo(name), part, zipfile.ZIP_DEFLATED)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        try:
+            with open(handle, "wb") as file:
+                file.write(content.getvalue())
+                file.flush()
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            os.replace(temporary, path)
+        finally:
+            pathlib.Path(temporary).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def read_file(path) -> tuple[bytes, dict, list[Case]]:
+    """Returns the model, the card and the reference cases of a file, after all checksums have held.
+
+    Raises:
+        InputError: no such file, one that is not of tfgen, damaged, or of another format.
+    """
+    try:
+        content = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            if members.keys() != {_CARD, _DIGEST, REFERENCE}:
+                raise InputError(f"{path}: no card and reference cases in it, so it was not written by tfgen")
+            if sum(info.file_size for info in members.values()) > _UNPACKED:
+                raise InputError(f"{path}: its card and reference cases unpack to more than {_UNPACKED:,} bytes")
+            text, digest, cases = (archive.read(name) for name in (_CARD, _DIGEST, REFERENCE))
+            start = min(info.header_offset for info in members.values())
+    except InputError:
+        raise
+    except Exception as error:  # there is no end to what a damaged file can raise
+        raise InputError(f"{path}: damaged, or not written by tfgen ({error}); export anew") from None
+    if digest.split()[:1] != [_sha256(text).encode()]:
+        raise InputError(f"{path}: damaged, the SHA-256 of its card is another; export anew")
+    card = json.loads(text)
+    if card.get("format") != FORMAT or card.get("kind") != "tflite":
+        raise InputError(f"{path}: format {card.get('format')}, but this tfgen reads {FORMAT}; export anew")
+    model = content[:start]
+    for name, part in {"model": model, REFERENCE: cases}.items():
+        if card["files"][name] != {"size": len(part), "sha256": _sha256(part)}:
+            raise InputError(f"{path}: damaged, the SHA-256 of its {name} is another; export anew")
+    return model, card, unpack_cases(cases, f"{path}: {REFERENCE}")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _operation(code) -> tuple:
+    return code.builtinCode, code.deprecatedBuiltinCode, code.version, code.customCode
+
+
+def _content(buffer) -> bytes:
+    return b"" if buffer.data is None else bytes(buffer.data)

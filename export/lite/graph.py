@@ -1,0 +1,134 @@
+"""Rewrites a SavedModel into operations that TF-Lite has built in."""
+
+import math
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+from tensorflow.core.framework import function_pb2, node_def_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+
+
+def _cross_entropy(logits, labels):
+    chosen = tf.one_hot(labels, tf.shape(logits)[-1], on_value=True, off_value=False, dtype=tf.bool)
+    # Not a product: an impossible class, whose logarithm is infinite, would make the others no number.
+    return -tf.reduce_sum(tf.where(chosen, tf.nn.log_softmax(logits), 0.0), -1)
+
+
+def _diagonal(matrix, k, padding):
+    return tf.reduce_sum(matrix * tf.eye(tf.shape(matrix)[-2], tf.shape(matrix)[-1]), -1)
+
+
+def _select(condition, one, other):
+    return tf.cast(tf.where(condition, tf.cast(one, tf.int32), tf.cast(other, tf.int32)), one.dtype)
+
+
+# Giles 2012, "Approximating the erfinv function", table 5: single precision, highest power first.
+_CENTRAL = (
+    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
+    0.246640727, 1.50140941,
+)  # fmt: skip
+_TAIL = (
+    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047,
+    1.00167406, 2.83297682,
+)  # fmt: skip
+
+
+def _normal_quantile(p):
+    # To 1e-5 for probabilities from 1e-7 to 1 - 1e-7.
+    x = 2.0 * p - 1.0
+    w = -tf.math.log(4.0 * p * (1.0 - p))
+    central, tail = tf.minimum(w, 5.0) - 2.5, tf.sqrt(tf.maximum(w, 5.0)) - 3.0
+    inner = tf.where(w < 5.0, tf.math.polyval(list(_CENTRAL), central), tf.math.polyval(list(_TAIL), tail))
+    return math.sqrt(2.0) * inner * x
+
+
+class _Same(NamedTuple):
+    """What gives an operation's first output from its inputs.
+
+    Arguments:
+        compute: tensors -> tensor.
+        inputs: dtype of each input, or the attribute of the operation that holds it.
+        output: name of the operation's first output.
+    """
+
+    compute: Callable
+    inputs: tuple[str | tf.DType, ...]
+    output: str
+
+
+_SAME = {
+    "Acos": _Same(lambda x: tf.atan2(tf.sqrt((1.0 - x) * (1.0 + x)), x), ("T",), "y"),
+    "MatrixDiagPartV3": _Same(_diagonal, ("T", tf.int32, "T"), "diagonal"),
+    "Ndtri": _Same(_normal_quantile, ("T",), "y"),
+    "SelectV2": _Same(_select, (tf.bool, "T", "T"), "output"),
+    "SparseSoftmaxCrossEntropyWithLogits": _Same(_cross_entropy, ("T", "Tlabels"), "loss"),
+}
+
+#: Checks, which have passed in Python, and hand their input on.
+_CHECKS = ("CheckNumerics", "EnsureShape")
+
+
+def make_portable(folder: pathlib.Path) -> None:
+    """Replaces, in place, operations that TF-Lite lacks by others that give the same.
+
+    Arguments:
+        folder: of a SavedModel.
+    """
+    path = folder / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString(path.read_bytes())
+    library = saved.meta_graphs[0].graph_def.library
+    added: dict[str, function_pb2.FunctionDef] = {}
+    for function in library.function:
+        _hand_on(function.node_def)
+        calls, renamed = _call_same(function.node_def)
+        added |= calls
+        for node in function.node_def:
+            node.input[:] = [renamed.get(name, name) for name in node.input]
+        for result, name in function.ret.items():
+            function.ret[result] = renamed.get(name, name)
+    library.function.extend(added.values())
+    path.write_bytes(saved.SerializeToString())
+
+
+def _hand_on(nodes) -> None:
+    """Makes checks of one function's nodes operations that check nothing."""
+    for node in [node for node in nodes if node.op in _CHECKS]:
+        dtype, shape = node.attr["T"].type, node.attr["shape"].shape
+        sizes = [size.size for size in shape.dim]
+        known = node.op == "EnsureShape" and not shape.unknown_rank and sizes.count(-1) <= 1
+        node.attr.clear()
+        node.attr["T"].type = dtype
+        node.op = "Reshape" if known else "Identity"
+        if known:
+            # What the check said of the shape is needed: convolutions have to know the number of channels.
+            node.attr["Tshape"].type = tf.int32.as_datatype_enum
+            constant = node_def_pb2.NodeDef(name=f"{node.name}_as", op="Const")
+            constant.attr["dtype"].type = tf.int32.as_datatype_enum
+            constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(sizes, tf.int32, [len(sizes)]))
+            nodes.append(constant)
+            node.input.insert(1, f"{constant.name}:output:0")
+
+
+def _call_same(nodes) -> tuple[dict[str, function_pb2.FunctionDef], dict[str, str]]:
+    """Has nodes of one function call others; returns these by name, and the new names of the nodes' outputs."""
+    added, renamed = {}, {}
+    for node in nodes:
+        same = _SAME.get(node.op)
+        if same is None or (node.op == "SelectV2" and node.attr["T"].type != tf.uint8.as_datatype_enum):
+            continue
+        dtypes = [tf.as_dtype(node.attr[one].type if isinstance(one, str) else one) for one in same.inputs]
+        definition = tf.function(same.compute).get_concrete_function(
+            *(tf.TensorSpec(None, dtype) for dtype in dtypes)
+        ).function_def  # fmt: skip
+        added[definition.signature.name] = definition
+        renamed[f"{node.name}:{same.output}:0"] = f"{node.name}:output:0"
+        node.op = "PartitionedCall"
+        node.op = "PartitionedCall"
+        node.attr.clear()
+        node.attr["f"].func.name = definition.signature.name
+        node.attr["Tin"].list.type.extend(dtype.as_datatype_enum for dtype in dtypes)
+        node.attr["Tout"].list.type.append(definition.signature.output_arg[0].type)
+    return added, renamed

@@ -1,0 +1,161 @@
+"""Takes the random numbers out of a graph: what it draws becomes what it is given."""
+
+import collections
+import dataclasses
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from tfgen.errors import InputError
+from tfgen.export.comparison import Arrays
+
+#: Operation -> what it draws, as a caller has to.
+_DRAWS = {"StatelessRandomNormalV2": "normal", "StatelessRandomUniformV2": "uniform"}
+
+
+# Operations that draw, or make seeds of seeds.
+_RANDOM = re.compile("Stateless(?!If|While|Case)")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Noise:
+    """One tensor of independent random numbers.
+
+    Attributes:
+        kind: `normal` for standard normal numbers, `uniform` for those in [0, 1).
+        shape: of the twin's input, None where the number of examples stands.
+        axis: which one that is; None if the numbers are the same for any number of examples.
+        drawn: shape of what the other graph draws, -1 where it depends on the number of examples.
+    """
+
+    kind: str
+    shape: tuple[int | None, ...]
+    axis: int | None
+    drawn: tuple[int, ...]
+
+    @classmethod
+    def of(cls, kind: str, two: list[int], three: list[int]) -> "_Noise":
+        """Returns it from the shapes that are drawn for two examples and for three."""
+        axes = [axis for axis, sizes in enumerate(zip(two, three, strict=True)) if sizes[0] != sizes[1]]
+        if not axes:
+            return cls(kind, tuple(two), None, tuple(two))
+        [axis] = axes
+        each = two[axis] // 2
+        own = (None, each) if each > 1 else (None,)
+        rest = tuple(two[:axis]), tuple(two[axis + 1 :])
+        return cls(kind, (*rest[0], *own, *rest[1]), axis, (*rest[0], -1, *rest[1]))
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseTwin:
+    """A graph beside one that draws random numbers, of which it takes as inputs what the other draws from its seed.
+
+    Attributes:
+        function: named inputs -> named outputs, without variables.
+        noise: by the name of an input.
+    """
+
+    function: tf.types.experimental.ConcreteFunction
+    noise: Mapping[str, _Noise]
+    _draw: tf.types.experimental.ConcreteFunction
+    _names: tuple[str, ...]
+
+    def inputs(self, given: Arrays) -> Arrays:
+        """Returns the twin's inputs for inputs of the other, of which the seed becomes noise."""
+        drawn = self._draw(*(tf.constant(given[name]) for name in self._names))
+        named = dict(given)
+        for (name, noise), value in zip(self.noise.items(), drawn, strict=True):
+            named[name] = np.reshape(value, [-1 if size is None else size for size in noise.shape])
+        return {name: named[name] for name in self.function.structured_input_signature[1]}
+
+
+def noise_twin(
+    function: tf.types.experimental.ConcreteFunction, few: Arrays, more: Arrays, count: str, batch: int | None = None
+) -> NoiseTwin:
+    """Returns the twin of a graph whose random numbers follow from an input `seed`.
+
+    Arguments:
+        function: named inputs -> named outputs.
+        few: inputs for two examples.
+        more: inputs for three, from which is seen which numbers are of which example.
+        count: name of the input that says how many examples there are; the twin sees that from its noise.
+        batch: that number, if it is always the same.
+
+    Raises:
+        InputError: numbers are drawn inside of a loop, or by an operation that does not draw standard numbers.
+    """
+    names = tuple(sorted(function.structured_input_signature[1]))
+    # Weights become constants, and calls what is called.
+    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
+    inputs = dict(zip(names, frozen.inputs, strict=True))
+    outputs = dict(zip(sorted(function.structured_outputs), frozen.outputs, strict=True))
+    found, used = _reach(outputs.values())
+    drawing = _drawing(frozen.graph)
+    for operation in used:
+        if _RANDOM.match(operation.type) or _called(operation.node_def) & drawing:
+            raise InputError("draws random numbers inside of a loop, or others than uniform and normal ones")
+    draws = [operation for operation in frozen.graph.get_operations() if operation in found]
+    draw = frozen.prune(list(inputs.values()), [operation.outputs[0] for operation in draws])
+    shapes = (
+        [drawn.shape.as_list() for drawn in draw(*(tf.constant(one[name]) for name in names))] for one in (few, more)
+    )
+    noise = {
+        f"noise_{at}" if len(draws) > 1 else "noise": _Noise.of(_DRAWS[operation.type], two, three)
+        for at, (operation, two, three) in enumerate(zip(draws, *shapes, strict=True))
+    }
+    taken = {name: tensor for name, tensor in inputs.items() if tensor.op in used}
+    pruned = frozen.prune([*taken.values(), *(operation.outputs[0] for operation in draws)], list(outputs.values()))
+    tensors = {name: (tensor.shape, tensor.dtype) for name, tensor in taken.items() if name != count}
+    tensors |= {name: (one.shape, tf.float32) for name, one in noise.items()}
+    specs = {
+        name: tf.TensorSpec([batch if size is None else size for size in shape], dtype, name)
+        for name, (shape, dtype) in tensors.items()
+    }
+
+    def run(**tensors):
+        for name, one in noise.items():
+            if one.axis is not None:
+                tensors[count] = tf.shape(tensors[name])[one.axis]
+        drawn = [tf.reshape(tensors[name], one.drawn) for name, one in noise.items()]
+        return dict(zip(outputs, pruned(*(tensors[name] for name in taken), *drawn), strict=True))
+
+    twin = tf.function(run, autograph=False).get_concrete_function(**specs)
+    return NoiseTwin(twin, noise, draw, names)
+
+
+def _reach(tensors) -> tuple[set[tf.Operation], set[tf.Operation]]:
+    """Returns the operations that draw, and all others that tensors follow from these."""
+    draws, used = set(), set()
+    waiting = collections.deque(tensor.op for tensor in tensors)
+    while waiting:
+        operation = waiting.popleft()
+        if operation.type in _DRAWS:
+            draws.add(operation)
+        elif operation not in used:
+            used.add(operation)
+            waiting += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+    return draws, used
+
+
+def _drawing(graph: tf.Graph) -> set[str]:
+    """Returns the names of a graph's functions that draw random numbers, themselves or by one that they call."""
+    called, drawing = {}, set()
+    for function in graph.as_graph_def().library.function:
+        name = function.signature.name
+        called[name] = {one for node in function.node_def for one in _called(node)}
+        if any(_RANDOM.match(node.op) for node in function.node_def):
+            drawing.add(name)
+    while more := {name for name, others in called.items() if others & drawing} - drawing:
+        drawing |= more
+    return drawing
+
+
+def _called(node) -> set[str]:
+    """Returns the names of the functions that a node calls."""
+    values = node.attr.values()
+    return {value.func.name for value in values if value.HasField("func")} | {
+        function.name for value in values for function in value.list.func
+    }

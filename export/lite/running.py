@@ -1,0 +1,117 @@
+"""Runs TF-Lite files, and compares what they answer."""
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from tfgen.errors import InputError
+from tfgen.export.comparison import LOSSY, STRICT, Arrays, Case, Report, Row, compare
+from tfgen.export.lite.files import operations, read_file
+
+
+class Interpreter:
+    """The signatures of a TF-Lite model, run by LiteRT.
+
+    Arguments:
+        data: of the model.
+        threads: that it computes with.
+
+    Raises:
+        InputError: LiteRT is not installed, or the model is damaged or has operations that are not built in.
+    """
+
+    def __init__(self, data: bytes, threads: int = 1):
+        try:
+            from ai_edge_litert import interpreter
+        except ImportError:
+            raise InputError("TF-Lite files are run by LiteRT: pip install 'tfgen[litert]'") from None
+        try:
+            self._interpreter = interpreter.Interpreter(model_content=data, num_threads=threads)
+            self.signatures: dict[str, dict] = self._interpreter.get_signature_list()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"LiteRT does not take the model: {_first_line(error)}") from error
+        self._runners: dict[str, Callable] = {}
+
+    def run(self, signature: str, inputs: Arrays) -> Arrays:
+        """Returns the outputs of a signature by name.
+
+        Raises:
+            InputError: no such signature, or it does not take the inputs.
+        """
+        if signature not in self.signatures:
+            raise InputError(f"no signature {signature!r}; there are {', '.join(self.signatures)}")
+        try:
+            if signature not in self._runners:
+                self._runners[signature] = self._interpreter.get_signature_runner(signature)
+            return {name: np.asarray(value) for name, value in self._runners[signature](**inputs).items()}
+        except (ValueError, RuntimeError) as error:
+            raise InputError(_first_line(error)) from error
+
+    def tensors(self, signature: str) -> dict[str, dict]:
+        """Returns `inputs` and `outputs` of a signature: name -> `dtype` and `shape`, None where free."""
+        runner = self._interpreter.get_signature_runner(signature)
+        sides = {"inputs": runner.get_input_details(), "outputs": runner.get_output_details()}
+        return {
+            side: {
+                name: {
+                    "dtype": np.dtype(about["dtype"]).name,
+                    "shape": [None if size < 0 else int(size) for size in about["shape_signature"]],
+                }
+                for name, about in sorted(details.items())
+            }
+            for side, details in sides.items()
+        }
+
+
+def check(
+    path, data: bytes, reference: Iterable[Case], precisions: Mapping[str, str], peak: int | None = None
+) -> Report:
+    """Runs a model on reference cases, and compares its answers with the expected ones.
+
+    Where a signature computes with float32 they must be equal as those of a SavedModel must; others have to be finite,
+    of the right shape and dtype, and the report tells what they lose.
+
+    Arguments:
+        path: for the report.
+        data: of the model.
+        reference: at least one case of each signature.
+        precisions: signature -> its precision; a reason may follow behind a colon.
+        peak: the highest level of a picture, if there are pictures.
+
+    Raises:
+        InputError: the model does not run at all.
+    """
+    foreign = [name for name in operations(data) if not name.isupper()]
+    rows = [Row("-", problem=f"{', '.join(foreign)}: not built into TF-Lite")] if foreign else []
+    interpreter, exact = Interpreter(data), {name for name, told in precisions.items() if told.startswith("float32")}
+    for name in sorted(interpreter.signatures.keys() | precisions.keys()):
+        own = [case for case in reference if case.signature == name]
+        limits = STRICT if name in exact else LOSSY
+        rows += compare(own, interpreter.run, limits) if own else [Row(name, problem="no case to compare with")]
+    return Report(str(path), tuple(rows), STRICT if exact == precisions.keys() else LOSSY, peak)
+
+
+def verify_lite(path) -> Report:
+    """Runs a TF-Lite file on the reference cases that it carries.
+
+    Raises:
+        InputError: no such file, or it is damaged.
+    """
+    data, card, reference = read_file(path)
+    report = check(path, data, reference, card["precisions"], card["peak"])
+    told, actual = card["signatures"], Interpreter(data)
+    rows = [Row(name, problem="missing in the file") for name in told if name not in actual.signatures]
+    rows += [Row(name, problem="not in the card") for name in actual.signatures if name not in told]
+    return dataclasses.replace(report, rows=(*report.rows, *rows))
+
+
+def verified(report: Report) -> dict:
+    """Returns what a card tells of a report."""
+    told = {key: value for key, value in report.to_dict().items() if key != "path"}
+    return {"verification": {"when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")} | told}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

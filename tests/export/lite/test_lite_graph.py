@@ -1,0 +1,58 @@
+"""What TF-Lite lacks is replaced by what gives the same; TensorFlow itself runs both."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tfgen.export.lite.graph import make_portable
+
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(size=(6, 4)).astype(np.float32) * 5
+LOGITS[2, 1] = -np.inf
+
+CASES = {
+    "Acos": (tf.acos, [np.array([-1, -0.999, -0.3, 0, 0.5, 0.9999, 1], np.float32)]),
+    "MatrixDiagPartV3": (tf.linalg.diag_part, [RNG.normal(size=(2, 3, 3)).astype(np.float32)]),
+    "Ndtri": (tf.math.ndtri, [np.array([2e-7, 1e-6, 1e-3, 0.02, 0.3, 0.5, 0.9, 0.999, 0.999999], np.float32)]),
+    "SelectV2": (
+        tf.where,
+        [RNG.random((2, 3, 1)) < 0.5, *(RNG.integers(0, 256, (2, 3, 2), np.uint8) for _ in range(2))],
+    ),
+    "SparseSoftmaxCrossEntropyWithLogits": (
+        lambda logits, labels: tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits),
+        [LOGITS, np.array([0, 3, 2, 1, 1, 0], np.int32)],
+    ),
+    "CheckNumerics": (lambda x: tf.debugging.check_numerics(x, "x"), [LOGITS[:2]]),
+    "EnsureShape": (lambda x: tf.ensure_shape(x, (None, 4)), [LOGITS]),
+}
+
+
+def operations(folder) -> set[str]:
+    """Those that TF-Lite would refuse, and others."""
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((folder / "saved_model.pb").read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    nodes = [node for function in functions for node in function.node_def]
+    # It selects what is not uint8.
+    return {node.op for node in nodes if node.op != "SelectV2" or node.attr["T"].type == tf.uint8.as_datatype_enum}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_operation_is_replaced_by_its_like(name, tmp_path):
+    compute, inputs = CASES[name]
+    specs = [tf.TensorSpec([None, *array.shape[1:]], array.dtype, f"x{at}") for at, array in enumerate(inputs)]
+    # Twice in one graph, one behind the other where that is possible, and behind an operation that stays.
+    function = tf.function(lambda *tensors: {"y": compute(*map(tf.identity, tensors)), "z": compute(*tensors)})
+    module = tf.Module()
+    tf.saved_model.save(module, str(tmp_path), signatures={"run": function.get_concrete_function(*specs)})
+    assert name in operations(tmp_path)
+    make_portable(tmp_path)
+    assert name not in operations(tmp_path)
+    answers = tf.saved_model.load(str(tmp_path)).signatures["run"](
+        **{spec.name: tf.constant(array) for spec, array in zip(specs, inputs, strict=True)}
+    )
+    expected = compute(*map(tf.constant, inputs)).numpy()
+    for answer in answers.values():
+        np.testing.assert_allclose(answer.numpy(), expected, rtol=1e-5, atol=1e-6)
+        assert answer.dtype == expected.dtype

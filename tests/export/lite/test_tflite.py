@@ -1,0 +1,168 @@
+"""A TF-Lite file answers as its model does, where neither this package nor TensorFlow is."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tfgen
+from tfgen.errors import InputError
+from tfgen.export import tflite, verify
+from tfgen.export.lite import conversion
+from tfgen.export.lite.files import operations, read_file
+
+FOREIGN_PROCESS = """
+import sys
+sys.modules["tfgen"] = sys.modules["tensorflow"] = None
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+_, inputs, outputs, *paths = sys.argv
+with np.load(inputs) as arrays:
+    given = dict(arrays)
+answers = {}
+for path, signature in zip(paths[::2], paths[1::2]):
+    run = Interpreter(path).get_signature_runner(signature)
+    own = {key.split("/")[1]: value for key, value in given.items() if key.startswith(signature + "/")}
+    answers[signature] = run(**own)["image"]
+np.savez(outputs, **answers)
+"""
+
+
+@pytest.fixture(scope="module")
+def files(models, tmp_path_factory):
+    root = tmp_path_factory.mktemp("lite")
+    return {id: tflite(model, root / f"{id}.tflite", card={"data": "digits"}) for id, model in models.items()}
+
+
+def test_every_endpoint_without_random_numbers_is_there_and_samplers_take_noise(files, models):
+    assert set(read_file(files["dcgan"])[1]["signatures"]) == {
+        "arithmetic", "discriminate", "features", "generate", "interpolate",
+    }  # fmt: skip
+    assert set(read_file(files["pixel_cnn"])[1]["signatures"]) == {"log_prob", "sample_from_noise"}
+    card = read_file(files["vae"])[1]
+    assert set(card["signatures"]) == {"decode", "encode", "interpolate", "manifold", "reconstruct", "sample"}
+    assert set(card["noise"]["sample"].values()) == {"normal", "uniform"}
+    assert card["signatures"]["sample"]["inputs"].keys() == card["noise"]["sample"].keys()
+
+
+@pytest.mark.parametrize("id", ["vae", "pixel_cnn", "dcgan"])
+def test_a_file_verifies_itself_and_needs_built_in_operations_only(files, id):
+    report = verify(files[id])
+    assert report.ok, report
+    assert {row.signature for row in report.rows} == set(read_file(files[id])[1]["signatures"])
+    assert all(name.isupper() for name in operations(read_file(files[id])[0]))
+    assert tfgen.export.check_files(files[id])["data"] == "digits"
+
+
+def test_without_tensorflow_the_same_noise_gives_the_same_pictures(files, models, tmp_path):
+    rng = np.random.default_rng(3)
+    noise = rng.random((5, *models["pixel_cnn"].noise_shape)).astype(np.float32)
+    z = {id: rng.normal(size=(5, models[id].latent_size)).astype(np.float32) for id in ("vae", "dcgan")}
+    np.savez(
+        tmp_path / "in.npz",
+        **{"decode/z": z["vae"], "generate/z": z["dcgan"], "sample_from_noise/noise": noise},
+    )
+    asked = [files["vae"], "decode", files["dcgan"], "generate", files["pixel_cnn"], "sample_from_noise"]
+    command = [sys.executable, "-I", "-c", FOREIGN_PROCESS, tmp_path / "in.npz", tmp_path / "out.npz", *asked]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "out.npz") as answers:
+        np.testing.assert_array_equal(answers["decode"], models["vae"].decode(z["vae"]))
+        np.testing.assert_array_equal(answers["generate"], models["dcgan"].generate(z["dcgan"]))
+        np.testing.assert_array_equal(answers["sample_from_noise"], models["pixel_cnn"].sample_from_noise(noise))
+
+
+def test_averaged_weights_are_written(tmp_path):
+    model = tfgen.create("dcgan", image_shape=(8, 8, 1), latent_size=4, width=4)
+    model.compile(ema=0.5)
+    model.fit(np.random.default_rng(0).integers(0, 256, (8, 8, 8, 1), np.uint8), batch_size=4, verbose=0)
+    path = tflite(model, tmp_path / "model.tflite", endpoints=["generate"])
+    z = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+    answer = tfgen.export.lite.running.Interpreter(path.read_bytes()).run("generate", {"z": z})["image"]
+    np.testing.assert_array_equal(answer, model.generate(z))
+    with model.averaged_weights(False):
+        assert (answer != model.generate(z).numpy()).any()
+
+
+def test_a_fixed_batch_leaves_no_shape_open(models, tmp_path):
+    path = tflite(models["vae"], tmp_path / "model.tflite", batch=2)
+    assert verify(path).ok
+    for name, told in read_file(path)[1]["signatures"].items():
+        for side in ("inputs", "outputs"):
+            assert not [key for key, one in told[side].items() if None in one["shape"]], name
+
+
+@pytest.mark.slow
+def test_fewer_bits_make_smaller_files_and_the_report_tells_what_is_lost(models, tmp_path):
+    model = tfgen.create("vae", image_shape=(8, 8, 1), levels=17, latent_size=4, hidden=(256, 256), seed=1)
+    data = {"image": np.random.default_rng(0).integers(0, 17, (40, 8, 8, 1), np.uint8)}
+    paths = {
+        kind: tflite(model, tmp_path / f"{kind}.tflite", precision=kind, data=data, endpoints=["encode", "decode"])
+        for kind in ("float32", "float16", "dynamic", "int8")
+    }
+    sizes = {kind: len(read_file(path)[0]) for kind, path in paths.items()}
+    assert sizes["float32"] > 500_000
+    assert sizes["float32"] / sizes["float16"] > 1.9
+    assert sizes["float32"] / sizes["dynamic"] > 3.5
+    assert sizes["float32"] / sizes["int8"] > 3.5
+    reports = {kind: verify(path) for kind, path in paths.items()}
+    assert all(report.ok for report in reports.values())
+    assert "equal to Python" in str(reports["float32"])
+    lost = {kind: max(row.loss for row in report.rows if row.signature == "encode") for kind, report in reports.items()}
+    assert lost["float32"] < lost["float16"] < lost["int8"] < 0.1
+    assert f"{lost['int8']:.1%}" in str(reports["int8"])
+    assert "dB" in str(reports["int8"])
+
+
+@pytest.mark.slow
+def test_what_loses_too_much_stays_float32(models, tmp_path):
+    data = {"image": np.random.default_rng(0).integers(0, 17, (16, 8, 8, 1), np.uint8)}
+    options = {"precision": "int8", "data": data, "endpoints": ["encode", "decode"]}
+    path = tflite(models["vae"], tmp_path / "model.tflite", max_loss=0.0, **options)
+    told = read_file(path)[1]["precisions"]
+    assert told["encode"].startswith("float32: int8 loses 0.")
+    assert all(row.ok for row in verify(path).rows)
+
+
+def test_where_calibration_crashes_weights_have_8_bits_and_the_card_says_why(models, tmp_path, monkeypatch):
+    crash = tmp_path / "python"
+    crash.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crash.chmod(0o755)
+    monkeypatch.setattr(conversion.sys, "executable", str(crash))
+    data = {"image": np.zeros((8, 8, 8, 1), np.uint8)}
+    path = tflite(models["vae"], tmp_path / "model.tflite", precision="int8", data=data, endpoints=["decode", "encode"])
+    assert set(read_file(path)[1]["precisions"].values()) == {"dynamic: the calibration crashed with exit code -11"}
+    assert verify(path).ok
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"path": "model.lite"}, r"ends in \.tflite"),
+        ({"precision": "int4"}, "unknown precision 'int4'"),
+        ({"precision": "int8"}, "int8: pass data"),
+        ({"batch": 0}, "batch: 0"),
+        ({"max_loss": 2.0}, "max_loss: 2.0"),
+        ({"endpoints": ["decod"]}, "unknown endpoint 'decod'; did you mean"),
+        ({"endpoints": ["log_prob"]}, "unknown endpoint 'log_prob'"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_told_before_any_work(models, tmp_path, options, message):
+    path = tmp_path / options.pop("path", "model.tflite")
+    with pytest.raises(InputError, match=message):
+        tflite(models["vae"], path, **options)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failed_export_leaves_the_old_file(models, files, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(files["vae"].read_bytes())
+    with pytest.raises(InputError, match="there already"):
+        tflite(models["vae"], path)
+    tflite(models["vae"], path, endpoints=["decode"], overwrite=True)
+    assert list(read_file(path)[1]["signatures"]) == ["decode"]
+    assert os.listdir(tmp_path) == ["model.tflite"]
