@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import cli, registry
+from tfgen import cli, export, registry
+from tfgen.export import verification
 from tfgen.training import Run, train
 
 SMALL = ("vae", "--set", "hidden=(8,)", "--set", "latent_size=2", "--batch-size", "400", "--samples", "4", "--quiet")
@@ -84,7 +86,7 @@ def test_help_names_every_command(tfgen):
     for arguments in ((), ("--help",)):
         code, out, err = tfgen(*arguments)
         assert (code, err) == (0, "")
-        for command in ("list", "show", "train", "sample", "evaluate", "export", "demo"):
+        for command in ("list", "show", "train", "sample", "evaluate", "export", "verify", "demo"):
             assert re.search(rf"^  {command} ", out, re.MULTILINE)
 
 
@@ -107,7 +109,7 @@ def test_show_names_paper_recipes_and_arguments(tfgen):
     ("arguments", "message"),
     [
         (["shwo"], "No such command 'shwo'"),
-        (["show"], "Missing argument 'ID'"),
+        (["show"], "Missing argument 'ID|ARTIFACT'"),
         (["show", "vea"], "unknown model 'vea'; did you mean vae?"),
         (["list", "--family", "variation"], "unknown family 'variation'; did you mean variational"),
         (["train"], "say which model"),
@@ -242,6 +244,94 @@ def test_export_prints_a_report_and_fails_if_the_artifact_differs(tfgen, run, tm
     assert tfgen("export", run.path, "--force", "--out", tmp_path / "artifact")[0] == 1
 
 
+def test_verify_needs_the_artifact_alone_and_its_exit_code_tells_damage(tfgen, run, tmp_path):
+    artifact = tmp_path / "artifact"
+    export.saved_model(run.model, artifact)
+    code, out, err = tfgen("verify", artifact)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"{artifact}: equal to Python"
+    code, out, _ = tfgen("show", artifact)
+    assert code == 0
+    assert "(also serving_default)" in out
+    graph = artifact / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    size = graph.stat().st_size
+    code, out, err = tfgen("verify", artifact)
+    assert (code, out) == (2, "")
+    assert err == f"tfgen: {graph}: damaged, {size} bytes instead of {size + 1}; export anew\n"
+    assert tfgen("show", artifact)[::2] == (code, err)
+
+
+def test_verify_fails_where_the_answers_differ(tfgen, run, tmp_path, monkeypatch):
+    artifact = tmp_path / "artifact"
+    export.saved_model(run.model, artifact)
+    loaded = verification.load(artifact).signatures
+    wrong = types.SimpleNamespace(signatures=dict(loaded) | {"sample": loaded["manifold"]})
+    monkeypatch.setattr(verification, "load", lambda _: wrong)
+    code, out, _ = tfgen("verify", artifact)
+    assert code == 1
+    assert "FAILED: " in out
+
+
+def test_export_for_tensorflow_serving_writes_the_next_version(tfgen, run, tmp_path):
+    for version in (1, 2):
+        code, out, err = tfgen("export", run.path, "--serving", tmp_path, "--name", "mine", "--no-warmup")
+        assert (code, err) == (0, "")
+        assert out.splitlines()[-1] == str(tmp_path / "mine" / str(version))
+        assert "equal to Python" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "models.config"]
+    card = export.read_card(tmp_path / "mine" / "2")
+    assert card["data"]["name"] == "digits"
+    assert card["recipe"]["epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--name", "mine"], "--name and --no-warmup go with --serving ROOT"),
+        (["--no-warmup"], "--name and --no-warmup go with --serving ROOT"),
+        (["--serving", "root", "--force"], "leave out --out and --force"),
+        (["--serving", "root", "--out", "there"], "leave out --out and --force"),
+        (["--serving", "root", "--name", "../mine"], "name '../mine': letters, digits"),
+    ],
+)
+def test_options_of_an_export_that_do_not_go_together_are_named(tfgen, run, tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = tfgen("export", run.path, *options)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verify", "none"], "none: no such artifact"),
+        (["verify", "."], "no card.json in it"),
+        (["show", "./vae"], "vae: no such artifact"),
+        (["show", "folder"], "folder: no card.json in it"),
+    ],
+)
+def test_what_is_no_artifact_is_named(tfgen, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "vae").touch()
+    code, out, err = tfgen(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    code, out, _ = tfgen("show", "vae")
+    assert code == 0
+    assert "Auto-Encoding Variational Bayes" in out
+
+
+def test_an_artifact_is_shown_at_once(run, tmp_path):
+    artifact = export.saved_model(run.model, tmp_path / "artifact")
+    answer, stderr, imported, seconds = quickest("show", str(artifact))
+    assert (answer, stderr) == (0, [])
+    assert not imported & {"tensorflow", "numpy", "rich"}
+    assert seconds < 1.0  # as above
+
+
 def command(*arguments):
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.Popen(
@@ -256,25 +346,6 @@ def wait_for(path, process):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-@pytest.mark.slow
-def test_a_run_that_is_killed_and_resumed_ends_where_an_uninterrupted_one_ends(tfgen, tmp_path):
-    options = (*SMALL, "--epochs", "60")
-    process = command("train", *options, "--out", tmp_path / "killed")
-    wait_for(tmp_path / "killed" / "checkpoints" / "epoch_0002.keras", process)
-    process.kill()
-    process.communicate()
-    assert Run.open(tmp_path / "killed").record["status"] == "running"
-    assert tfgen("train", "--resume", "--quiet", "--out", tmp_path / "killed")[0] == 0
-    assert tfgen("train", *options, "--out", tmp_path / "whole")[0] == 0
-    killed, whole = (Run.open(tmp_path / name) for name in ("killed", "whole"))
-    for one, two in zip(killed.model.variables, whole.model.variables, strict=True):
-        np.testing.assert_array_equal(one.numpy(), two.numpy())
-    optimizers = (killed.model.optimizers["model"], whole.model.optimizers["model"])
-    for one, two in zip(*(optimizer.variables for optimizer in optimizers), strict=True):
-        np.testing.assert_array_equal(one.numpy(), two.numpy())
-    assert killed.record["metrics"] == whole.record["metrics"]
 
 
 @pytest.mark.slow

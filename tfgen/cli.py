@@ -7,12 +7,13 @@ import shlex
 import sys
 import tempfile
 import textwrap
+import warnings
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
-from tfgen.errors import InputError
+from tfgen.errors import InputError, RunWarning
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -27,6 +28,10 @@ Out = Annotated[pathlib.Path | None, typer.Option("--out", help="Where to write.
 
 def main() -> None:
     """Runs the command; a mistake ends with one line on stderr and exit code 2."""
+    shown = warnings.formatwarning
+    warnings.formatwarning = lambda message, category, *where: (
+        f"tfgen: {message}\n" if issubclass(category, RunWarning) else shown(message, category, *where)
+    )
     try:
         code = app(standalone_mode=False)
     except InputError as error:
@@ -35,6 +40,8 @@ def main() -> None:
         code = _fail(error.format_message())
     except (KeyboardInterrupt, typer.Abort):
         code = _fail("stopped", 130)
+    finally:
+        warnings.formatwarning = shown
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -74,12 +81,21 @@ def list_models(
 
 
 @app.command()
-def show(id: Annotated[str, typer.Argument(metavar="ID", help="Id of a model.")]) -> None:
-    """Show a model: its paper, its recipes, and what its constructor takes."""
-    from tfgen.registry import get_entry
+def show(
+    id: Annotated[str, typer.Argument(metavar="ID|ARTIFACT", help="Id of a model, or what an export wrote.")],
+) -> None:
+    """Show a model: its paper, its recipes, and what its constructor takes. Or an artifact, and how to call it."""
+    from tfgen import registry
+
+    # Where a folder has the name of a model, the model is meant; ./NAME is the folder.
+    if os.sep in id or (pathlib.Path(id).exists() and all(entry.id != id for entry in registry.list_models())):
+        from tfgen import export
+
+        typer.echo(export.present(id))
+        return
     from tfgen.training.arguments import constructor
 
-    entry = get_entry(id)
+    entry = registry.get_entry(id)
     typer.echo(f"{entry.id} ({entry.family})\n\n{entry.title}\n{entry.authors}, {entry.year}\n{entry.url}\n\nRecipes")
     for data, recipe in entry.recipes.items():
         settings = (f"{name}={str(value).replace(' ', '')}" for name, value in recipe["model"].items())
@@ -129,6 +145,14 @@ def train(
     doctor: Annotated[
         bool | None, typer.Option("--doctor", help="Say after each epoch what is going wrong, for adversarial models.")
     ] = None,
+    keep: Annotated[int | None, typer.Option(min=1, help="Checkpoints that are kept.  [2]")] = None,
+    keep_best: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Keep the best epoch's too: val_loss, or nats:min.")
+    ] = None,
+    on_nan: Annotated[
+        str | None, typer.Option(help="stop, rollback (to the last checkpoint, with half the rate) or off.  [off]")
+    ] = None,
+    rollbacks: Annotated[int | None, typer.Option(min=1, help="How many at most.  [3]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
@@ -146,19 +170,21 @@ def train(
         "on_broken": on_broken, "download": download or None, "data_dir": data_dir and str(data_dir.absolute()),
         "labels_per_class": labels_per_class, "labelled": labelled,
     }  # fmt: skip
+    kept = _without_none({"keep_last": keep, "keep_best": keep_best, "on_nan": on_nan, "rollbacks": rollbacks})
     given = {
         "data": data, "epochs": epochs, "batch_size": batch_size, "precision": precision, "seed": seed,
         "learning_rate": learning_rate, "ema": ema, "validation": validation, "conditional": conditional,
-        "samples": samples, "every": every, "doctor": doctor, "arguments": parse_settings(settings or []) or None,
+        "samples": samples, "every": every, "doctor": doctor, **kept, "arguments": parse_settings(settings or []) or None,
         "data_options": _without_none(options) or None,
     }  # fmt: skip
     given = _without_none(given)
     verbose = _verbosity(quiet)
+    training.check_unlocked(out)
     if resume:
         training.check_same(training.Run.open(out), id, given)
         _start()
         with _resumable(out):
-            run = training.resume(out, epochs=epochs, verbose=verbose)
+            run = training.resume(out, epochs=epochs, verbose=verbose, **kept)
     else:
         check_arguments(get_entry(id), given.get("arguments", {}))
         training.check_precision(precision)
@@ -261,18 +287,71 @@ def evaluate(
 
 
 @app.command()
-def export(path: RunPath, out: Out = None, force: Force = False) -> None:
-    """Export a trained model as a SavedModel, load that back and verify it."""
+def export(
+    path: RunPath,
+    out: Out = None,
+    serving: Annotated[
+        pathlib.Path | None,
+        typer.Option(metavar="ROOT", help="Write the next version in a root of TensorFlow Serving."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the model there, with --serving.  [its id]")] = None,
+    warmup: Annotated[bool, typer.Option("--warmup/--no-warmup", help="Requests to warm up, with --serving.")] = True,
+    tflite: Annotated[
+        str | None, typer.Option(metavar="PRECISION", help="Write a TF-Lite file: float32, float16, dynamic or int8.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Fixed size of its batches.  [any]")] = None,
+    max_loss: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of its range that an endpoint may lose, or it stays float32."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Export a trained model as a SavedModel or a TF-Lite file, load that back and verify it."""
     from tfgen.training import Run
 
     run = Run.open(path)
-    folder = out or run.path / "export"
-    if folder.exists() and not force:
-        raise InputError(f"{folder}: exists already; --force overwrites it")
+    if tflite is None and (batch is not None or max_loss is not None):
+        raise InputError("export: --batch and --max-loss go with --tflite PRECISION")
+    if tflite is not None:
+        if serving is not None or name is not None or not warmup:
+            raise InputError("export: --tflite writes a file; leave out --serving, --name and --no-warmup")
+        where = {"out": out, "force": force, "tflite": tflite, "batch": batch, "max_loss": max_loss}
+    elif serving is None:
+        if name is not None or not warmup:
+            raise InputError("export: --name and --no-warmup go with --serving ROOT")
+        folder = out or run.path / "export"
+        if folder.exists() and not force:
+            raise InputError(f"{folder}: exists already; --force overwrites it")
+        where = {"out": folder, "force": force}
+    else:
+        if out is not None or force:
+            raise InputError("export: --serving writes a new version and keeps the old; leave out --out and --force")
+        where = {"serving": serving, "name": name, "warmup": warmup}
     _start()
-    folder, report = run.export(folder, force=force)
+    folder, report = run.export(**where)
     typer.echo(f"{report}\n{folder}")
     if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    paths: Annotated[list[pathlib.Path], typer.Argument(metavar="ARTIFACT...", help="What exports wrote.")],
+) -> None:
+    """Check every file of an artifact, load it and run it on the reference cases that it brings along.
+
+    Several TF-Lite files of one model are also set side by side: size, what they lose, and the time of a call.
+    """
+    from tfgen import export
+
+    for path in paths:
+        export.check_files(path)  # a damaged one is told at once
+    _start()
+    reports = [export.verify(path) for path in paths]
+    typer.echo("\n\n".join(map(str, reports)))
+    if len(paths) > 1 and all(path.is_file() for path in paths):
+        typer.echo(f"\n{export.side_by_side(paths, reports)}")
+    if not all(report.ok for report in reports):
         raise typer.Exit(1)
 
 

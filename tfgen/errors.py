@@ -11,6 +11,10 @@ class InputError(ValueError):
     """
 
 
+class RunWarning(UserWarning):
+    """Something that a training goes on without; the command line prints the message alone."""
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """Returns "unknown <kind> 'name'" with the nearest known names, or all of them if none is near."""
     known = sorted(known)

@@ -7,6 +7,30 @@ import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable("tfgen")
+class Scaled(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule times a factor.
+
+    Arguments:
+        schedule: of learning rates.
+        factor: at least 0.
+    """
+
+    def __init__(self, schedule, factor: float):
+        super().__init__()
+        self.schedule, self.factor = schedule, factor
+
+    def __call__(self, step):
+        return self.factor * self.schedule(step)
+
+    def get_config(self):
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["factor"])
+
+
+@keras.saving.register_keras_serializable("tfgen")
 class SGHMC(keras.optimizers.Optimizer):
     r"""Stochastic gradient Hamiltonian Monte Carlo: draws weights from exp(-U), where U is the loss.
 

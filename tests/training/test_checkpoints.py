@@ -1,3 +1,4 @@
+import hashlib
 import os
 import zipfile
 
@@ -5,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from tfgen.training.checkpoints import Checkpoints, Place, read_place, save_model, write_text
+from tests.training.runs import as_format
+from tfgen.errors import InputError
+from tfgen.training.checkpoints import Checkpoints, Place, check_model, is_whole, read_place, save_model, write_text
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,57 @@ def test_without_a_checkpoint_there_is_no_newest(tmp_path):
     assert Checkpoints(tmp_path / "missing").newest() is None
 
 
+def test_a_flipped_byte_is_found_wherever_it_is(model, tmp_path):
+    path = Checkpoints(tmp_path).save(model, Place(1))
+    content = path.read_bytes()
+    # The archive's end, with its directory, in full; of the rest, with headers and the place, every 97th byte.
+    for at in [*range(0, len(content), 97), *range(len(content) - 400, len(content))]:
+        path.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+        assert not is_whole(path), at
+    path.write_bytes(content)
+    assert is_whole(path)
+
+
+def test_the_checksum_is_that_of_all_bytes_before_it(model, tmp_path):
+    content = Checkpoints(tmp_path).save(model, Place(1)).read_bytes()
+    assert content[-64:].decode() == hashlib.sha256(content[:-64]).hexdigest()
+    assert content[-78:-64] == b"tfgen sha-256 "
+
+
+@pytest.mark.parametrize(("number", "age"), [(1, "an older"), (3, "a newer")])
+def test_a_checkpoint_of_another_format_is_refused_not_passed_over(model, tmp_path, number, age):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(model, Place(1))
+    as_format(checkpoints.save(model, Place(2)), number)
+    with pytest.raises(InputError, match=rf"epoch_0002\.keras: a checkpoint of format {number}, written by {age}"):
+        checkpoints.newest()
+    checkpoints.save(model, Place(3))  # one that is newer and whole is all that matters
+    assert checkpoints.newest().name == "epoch_0003.keras"
+
+
+def test_what_a_killed_process_left_is_overwritten(model, tmp_path):
+    (tmp_path / ".writing.keras").write_bytes(b"half")
+    path = Checkpoints(tmp_path).save(model, Place(1))
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_the_best_is_kept_beside_the_newest(model, tmp_path, monkeypatch, linked):
+    if not linked:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("this disk has no links")))
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    for epoch in (1, 2, 3):
+        path = checkpoints.save(model, Place(epoch))
+        if epoch == 2:
+            checkpoints.save_best(model, Place(epoch), path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["best.keras", "epoch_0003.keras"]
+    assert is_whole(checkpoints.best)
+    assert read_place(checkpoints.best).epoch == 2
+    assert checkpoints.newest().name == "epoch_0003.keras"
+    checkpoints.save_best(model, Place(9))
+    assert read_place(checkpoints.best).epoch == 9
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(model, tmp_path, damage):
     checkpoints = Checkpoints(tmp_path)
@@ -96,3 +150,17 @@ def test_a_save_that_fails_leaves_the_old_file(model, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         write_text(path, "nothing")
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]  # nor what was half written
+
+
+def test_a_model_file_says_that_it_is_damaged(model, tmp_path):
+    path = tmp_path / "model.keras"
+    save_model(model, path)
+    check_model(path)
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.keras: damaged"):
+        check_model(path)
+    model.save(path)  # by Keras, without a checksum
+    check_model(path)

@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 import signal
 
 import keras
@@ -8,64 +7,13 @@ import numpy as np
 import pytest
 
 import tfgen
+from tests.training.runs import OPTIONS, SMALL, At, assert_same, crash, history, press_ctrl_c
 from tfgen.errors import InputError
 from tfgen.training import Interrupted, Run, resume, train
-from tfgen.training.callbacks import read_history
 from tfgen.training.checkpoints import read_place
 
-SMALL = {
-    "vae": {"hidden": (8,), "latent_size": 2},
-    "pixel_cnn": {"width": 2, "blocks": 1, "head_width": 4},
-    "dcgan": {"width": 4, "latent_size": 4},
-    "adagan": {"width": 4, "latent_size": 4, "components": 2},
-    "bayesian_gan": {"width": 4, "latent_size": 4, "generator_draws": 2, "chains": 1},
-}
 # The default handler, or none where the tests run in the background.
 AT_FIRST = signal.getsignal(signal.SIGINT)
-OPTIONS = {"epochs": 3, "batch_size": 400, "samples": 4, "verbose": 0, "seed": 5}
-
-
-class At(keras.callbacks.Callback):
-    """Does something once, after a batch of an epoch; both count from 1."""
-
-    def __init__(self, epoch, batch, action):
-        super().__init__()
-        self.when, self.action, self.epoch = (epoch, batch), action, 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch + 1
-
-    def on_train_batch_end(self, batch, logs=None):
-        if (self.epoch, batch + 1) == self.when:
-            self.action()
-
-
-def press_ctrl_c():
-    os.kill(os.getpid(), signal.SIGINT)
-
-
-def crash():
-    raise RuntimeError("crash")
-
-
-def state(model):
-    """Everything that training changes: weights, averages, counters, and every optimizer."""
-    arrays = [variable.numpy() for variable in model.variables]
-    return arrays + [v.numpy() for optimizer in model.optimizers.values() for v in optimizer.variables]
-
-
-def history(run):
-    rows = read_history(run.path / "history.csv")
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
-
-
-def assert_same(run, other):
-    for one, two in zip(state(run.model), state(other.model), strict=True):
-        np.testing.assert_array_equal(one, two)
-    assert history(run) == history(other)
-    assert run.record["metrics"] == other.record["metrics"]
-    for picture in (run.path / "samples").iterdir():
-        assert picture.read_bytes() == (other.path / "samples" / picture.name).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +102,28 @@ def test_a_finished_run_goes_on_to_more_epochs(whole, tmp_path):
     assert_same(resume(tmp_path, epochs=3, verbose=0), whole("dcgan"))
     with pytest.raises(InputError, match="has 3 epochs already"):
         resume(tmp_path, epochs=2)
+
+
+def test_what_is_kept_and_done_at_a_nan_may_be_said_anew_when_a_run_is_resumed(tmp_path):
+    options = OPTIONS | {"validation": "test", "keep_last": 1, "keep_best": "val_loss"}
+    run = train("vae", out=tmp_path, arguments=SMALL["vae"], **options | {"epochs": 2})
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best.keras", "epoch_0002.keras"]
+    losses = [float(row["val_loss"]) for row in history(run)]
+    best = {"metric": "val_loss", "value": min(losses), "epoch": 1 + losses.index(min(losses))}
+    assert run.record["best"] == best | {"path": "checkpoints/best.keras"}
+    run = resume(tmp_path, epochs=3, keep_last=2, keep_best="val_elbo", on_nan="rollback", rollbacks=1, verbose=0)
+    assert len(list((tmp_path / "checkpoints").glob("epoch_*"))) == 2
+    assert run.record["best"]["metric"] == "val_elbo"
+    assert (run.record["training"]["on_nan"], run.record["training"]["rollbacks"]) == ("rollback", 1)
+
+
+def test_a_run_of_before_these_options_goes_on(whole, tmp_path):
+    train("dcgan", out=tmp_path, arguments=SMALL["dcgan"], **OPTIONS | {"epochs": 2})
+    record = json.loads((tmp_path / "run.json").read_text())
+    for name in ("keep_last", "keep_best", "on_nan", "rollbacks"):
+        del record["training"][name]
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert_same(resume(tmp_path, epochs=3, verbose=0), whole("dcgan"))
 
 
 def test_a_damaged_checkpoint_costs_its_epoch_and_nothing_else(whole, tmp_path):
@@ -262,17 +232,6 @@ def test_the_learning_rate_is_that_of_every_player(tmp_path):
     assert run.record["optimizers"]["generator"]["config"]["learning_rate"] == 0.25
 
 
-def test_a_doctor_ends_a_run_at_its_first_nan_and_keeps_the_weights_before_it(tmp_path, capsys):
-    options = {"data": "ring", "epochs": 3, "samples": 4, "arguments": {"width": 4, "latent_size": 2}}
-    with pytest.raises(InputError, match=r"step 1: '\w+' of the \w+ is no longer finite.* the step before"):
-        train("lsgan", out=tmp_path, learning_rate=1e30, doctor=True, **options)
-    assert "doctor, epoch 1: step 1" in capsys.readouterr().out
-    run = Run.open(tmp_path)
-    assert run.record["status"] == "failed"
-    saved = tfgen.load_model(run.checkpoints.newest())
-    assert all(np.isfinite(variable.numpy()).all() for variable in saved.trainable_variables)
-
-
 def test_points_get_a_scatter_plot(tmp_path):
     ring = {"data": "ring", "data_options": {"count": 500, "data_dir": str(tmp_path)}}
     options = OPTIONS | ring | {"epochs": 1, "batch_size": 100}
@@ -298,6 +257,10 @@ def test_points_get_a_scatter_plot(tmp_path):
         ("dcgan", {"batch_size": 5000}, "fewer than a batch"),
         ("dcgan", {"validation": "valid"}, "unknown split 'valid'"),
         ("adagan", {"epochs": 6}, r"epochs: 6, but ada_gan\w* is trained in 7 stages"),
+        ("vae", {"keep_last": 0}, "keep_last: 0"),
+        ("vae", {"keep_best": "val_loss"}, "keep_best: val_loss is measured with --validation"),
+        ("vae", {"keep_best": "loss:least"}, "expected a metric as val_loss"),
+        ("vae", {"on_nan": "rolback"}, "unknown on_nan 'rolback'; did you mean rollback"),
         ("vae", {"doctor": True}, "doctor: vae is no adversarial model"),
         ("dcg", {}, "unknown model 'dcg'; did you mean dcgan"),
     ],

@@ -80,8 +80,19 @@ class CatalogueSource(Source):
             example[key] = tf.cast(value, tf.int32) if isinstance(self.specs.get(key), Labels) else value
         return example
 
+    def damage(self) -> str | None:
+        for info in self._builder.info.splits.values():
+            for file, count in zip(map(str, info.filepaths), info.shard_lengths, strict=True):
+                if "tfrecord" in file and (found := _broken_record(file, count)):
+                    folder = self._builder.data_dir
+                    return f"{file}: {found}; remove {folder}, and the set is prepared again"
+        return None
+
     def _read(self, split: str) -> dict[str, np.ndarray]:
-        batches = list(self._examples(split).batch(1024).as_numpy_iterator())
+        try:
+            batches = list(self._examples(split).batch(1024).as_numpy_iterator())
+        except tf.errors.OpError as error:
+            raise InputError(self.damage() or f"{self.name}: cannot be read ({first_line(error)})") from error
         return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
 
     def _batches(self, plan, split, start, stop, finish):
@@ -156,6 +167,17 @@ def open_computed(name: str, target: Target, data_dir, *, count: int = 10_000, s
         builder = builder_class(config=builder_class.builder_configs.get(recipe.name, recipe), data_dir=data_dir)
     kind = MixtureSource if name in MIXTURES else CatalogueSource
     return kind(name, builder, target, download=True, sizes=recipe.sizes)
+
+
+def _broken_record(file: str, count: int) -> str | None:
+    """Returns what is wrong with a file of `count` records, or None."""
+    try:
+        found = sum(1 for _ in tf.data.TFRecordDataset(file))
+    except tf.errors.NotFoundError:
+        return "has gone"
+    except tf.errors.OpError as error:
+        return f"broken ({first_line(error)})"
+    return None if found == count else f"broken (truncated, {found} of {count} records)"
 
 
 def _usable(features, prefix: str = "") -> dict:

@@ -187,6 +187,13 @@ class Source:
                 )  # fmt: skip
             return self._batches(plan, name, start, stop, finish)
 
+    def damage(self) -> str | None:
+        """Returns what is wrong with a file that the set is read from, in a line; None if nothing is, or can be told.
+
+        It may read all files: to be asked when reading has failed.
+        """
+        return None
+
     def _read(self, split: str) -> dict[str, np.ndarray]:
         """Returns a whole split, as it is before binary draws."""
         raise NotImplementedError

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from tfgen.models.players import Batch, Player, Terms
+from tfgen.models.players import Batch, Player, Terms, steady_sum
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ class FaultLog:
             gradients: of the loss, or none if they may overflow since they are scaled.
             tape: persistent, which saw the terms computed.
         """
-        good = tf.reduce_all([_finite(term) for term in terms.values()] + [_finite(one) for one in gradients])
+        good = _all_finite([*terms.values(), *gradients])
         tf.cond(
             good | (self._first[0] >= 0),
             lambda: None,
@@ -93,6 +93,21 @@ class FaultLog:
         """Returns where names begin among all, behind which they are put."""
         self._names += names
         return len(self._names) - len(names)
+
+
+def _all_finite(values: Sequence) -> tf.Tensor:
+    """Returns whether all numbers are finite, by their squares first: a pass over them that writes nothing."""
+    squares = [tf.cast(tf.nn.l2_loss(_dense(value)), tf.float32) for value in values]
+    # Squares of large numbers overflow too.
+    return tf.cond(
+        tf.math.is_finite(steady_sum(squares)),
+        lambda: tf.constant(True),
+        lambda: tf.reduce_all([_finite(value) for value in values]),
+    )
+
+
+def _dense(value) -> tf.Tensor:
+    return value.values if isinstance(value, tf.IndexedSlices) else tf.convert_to_tensor(value)
 
 
 def _finite(value) -> tf.Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfgen.endpoints import make_seed, samples_by_class
 from tfgen.errors import InputError
@@ -49,6 +50,8 @@ def build_model(entry: Entry, source, arguments: Mapping, *, conditional: bool, 
             return get_class(entry.id)(**given, **arguments, seed=seed, dtype=precision)
         except InputError:
             raise
+        except tf.errors.ResourceExhaustedError as error:
+            raise InputError(f"{entry.id}: out of memory for its weights; make it smaller") from error
         except (ValueError, TypeError, AttributeError) as error:
             # Keras, of an argument that the model handed on as it was.
             raise InputError(f"{entry.id}: cannot be built so: {str(error).strip().splitlines()[0]}") from error

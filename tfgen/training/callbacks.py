@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import time
+import warnings
 from collections.abc import Callable
 
 import keras
@@ -14,9 +15,12 @@ import tensorflow as tf
 
 from tfgen import pictures
 from tfgen.endpoints import samples_by_class
+from tfgen.errors import InputError, RunWarning, unknown
 from tfgen.specs import Points
+from tfgen.training.best import Goal
 from tfgen.training.building import spread_labels
-from tfgen.training.checkpoints import Checkpoints, Place, write_text
+from tfgen.training.checkpoints import Checkpoints, Place, is_whole, read_place, write_text
+from tfgen.training.mishaps import Diverged
 from tfgen.training.run import Interrupted
 
 
@@ -114,8 +118,14 @@ class RunCheckpoint(keras.callbacks.Callback):
         folder: of the checkpoints.
         keep: how many are kept.
         every: number of epochs between two; the last epoch always has one.
-        start: where this `fit` began, if it began within an epoch.
+        start: where this `fit` began, if it began within an epoch or keeps the best.
         stop: asked after each batch and epoch whether to save and raise `Interrupted`.
+        best: a metric, as `val_loss`, or with its direction, as `nats:min`: the checkpoint of its best epoch is kept as
+            `best.keras` beside the newest, whatever `every` is.
+        found: told `metric`, `value` and `epoch` of the best when it is there.
+
+    Raises:
+        InputError: an epoch has no such metric; found behind the first.
     """
 
     def __init__(
@@ -125,11 +135,29 @@ class RunCheckpoint(keras.callbacks.Callback):
         every: int = 1,
         start: Place | None = None,
         stop: Callable[[], bool] = lambda: False,
+        best: str | None = None,
+        found: Callable[[dict], None] = lambda best: None,
     ):
         super().__init__()
         self.checkpoints = Checkpoints(folder, keep)
+        self.goal, self.found = best and Goal.parse(best), found
         self.every, self.start, self.stop = every, start or Place(), stop
         self._epoch = self._skipped = 0
+        former = self.start.best
+        self._best = former if former and self.goal and former["metric"] == self.goal.metric else None
+
+    def on_train_begin(self, logs=None):
+        if self.goal is None:
+            return
+        best, start = self.checkpoints.best, self.start
+        there = read_place(best).best if best.exists() and is_whole(best) else None
+        # Killed between the two: where this begins is the best, and not yet in its place.
+        begun = self._best and start.best == self._best and (start.epoch, start.step) == (self._best["epoch"], 0)
+        if begun and there != self._best:
+            self.checkpoints.save_best(self.model, start, self.checkpoints.path(start))
+            there = self._best
+        if there and there["metric"] == self.goal.metric:
+            self.found(there)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -141,20 +169,59 @@ class RunCheckpoint(keras.callbacks.Callback):
         # Behind the first step of a resumed epoch its metrics are whole again, and the last step reports them: there
         # have to be two. Before that an epoch may as well end.
         if (self.params["steps"] or math.inf) - (batch + 1) >= 2 and self.stop():
-            self.checkpoints.save(self.model, Place.of(self.model, self._epoch, self._skipped + batch + 1))
+            self.checkpoints.save(self.model, self._place(self._epoch, self._skipped + batch + 1))
             raise Interrupted(f"in epoch {epoch_of(self._epoch, self.params)}; saved")
 
     def on_epoch_end(self, epoch, logs=None):
         stop = self.stop()
+        value = float((logs or {}).get(self.goal.metric, math.nan)) if self.goal else math.nan
+        better = self.goal is not None and self.goal.is_better(value, self._best)
+        if better:
+            self._best = {"metric": self.goal.metric, "value": value, "epoch": epoch + 1}
+        path, place = None, self._place(epoch + 1)
         if stop or (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"] or self.model.stop_training:
-            self.checkpoints.save(self.model, Place.of(self.model, epoch + 1))
+            path = self.checkpoints.save(self.model, place)
+        if better:
+            self.checkpoints.save_best(self.model, place, path)
+            self.found(self._best)
+        if self.goal and self.goal.metric not in (logs or {}):
+            raise InputError(f"keep_best: {unknown('metric', self.goal.metric, logs or {})}")
         if stop and epoch + 1 != self.params["epochs"]:
             raise Interrupted(f"after epoch {epoch_of(epoch, self.params)}; saved")
+
+    def _place(self, epoch: int, step: int = 0) -> Place:
+        return Place.of(self.model, epoch, step, best=self._best, rollbacks=self.start.rollbacks)
 
 
 def epoch_of(epoch: int, params: dict) -> str:
     """Returns "3 of 10" for the third epoch, whose index is 2."""
     return f"{epoch + 1} of {params['epochs']}"
+
+
+class FaultWatch(keras.callbacks.Callback):
+    """Ends a `fit` at the first number that is none, before anything is saved.
+
+    Put it first. The model's `watch_faults` has to be on.
+
+    Arguments:
+        rollbacks: how often the training was taken back; from the first on, part of each epoch's metrics.
+
+    Raises:
+        Diverged: at the end of the step.
+    """
+
+    def __init__(self, rollbacks: int = 0):
+        super().__init__()
+        self.rollbacks = rollbacks
+
+    def on_train_batch_end(self, batch, logs=None):
+        fault = self.model.faults.first
+        if fault is not None:
+            raise Diverged(fault)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.rollbacks and logs is not None:
+            logs["rollbacks"] = float(self.rollbacks)
 
 
 class HistoryLog(keras.callbacks.Callback):
@@ -193,7 +260,7 @@ def read_history(path: str | os.PathLike) -> list[dict[str, str]]:
 
 
 class ScalarLog(keras.callbacks.Callback):
-    """Writes an epoch's metrics for TensorBoard.
+    """Writes an epoch's metrics for TensorBoard; where that cannot be done, the training goes on with one warning.
 
     Keras' own callback needs the tensorboard package to write; TensorFlow alone can write what it reads.
 
@@ -204,20 +271,34 @@ class ScalarLog(keras.callbacks.Callback):
     def __init__(self, folder: str | os.PathLike):
         super().__init__()
         self.folder = str(folder)
-        self._writer = None
+        self._writer, self._failed = None, False
 
     def on_epoch_end(self, epoch, logs=None):
+        if self._failed:
+            return
+        try:
+            self._write(epoch + 1, logs or {})
+        except (OSError, tf.errors.OpError) as error:
+            self._failed = True
+            reason = getattr(error, "message", None) or str(error)
+            warnings.warn(
+                f"{self.folder}: nothing is written for TensorBoard any more: {reason.strip().splitlines()[0]}",
+                RunWarning,
+                stacklevel=2,
+            )
+
+    def _write(self, step: int, logs) -> None:
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(self.folder)
         kind = tf.compat.v1.SummaryMetadata(
             plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class="DATA_CLASS_SCALAR"
         )
         with self._writer.as_default():
-            for name, value in (logs or {}).items():
-                tf.summary.write(name, tf.constant(float(value)), step=epoch + 1, metadata=kind)
+            for name, value in logs.items():
+                tf.summary.write(name, tf.constant(float(value)), step=step, metadata=kind)
         self._writer.flush()
 
     def on_train_end(self, logs=None):
-        if self._writer is not None:
+        if self._writer is not None and not self._failed:
             self._writer.close()
             self._writer = None

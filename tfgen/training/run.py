@@ -7,7 +7,8 @@ import pathlib
 import shutil
 
 from tfgen.errors import InputError
-from tfgen.training.checkpoints import Checkpoints, write_text
+from tfgen.training import lock
+from tfgen.training.checkpoints import Checkpoints, check_model, write_text
 
 #: Raised when a reader of older folders would misread a new one.
 FORMAT = 1
@@ -30,7 +31,10 @@ class Run:
         record: what `run.json` holds: `model` (id, arguments, class's conditioning), `data` (name, options, specs),
             `training` (epochs, batch size, seed, precision, ...), `optimizers`, `versions`, `command`, `started`,
             `ended` (UTC), `seconds` (of training), `status` (`running`, `interrupted`, `failed`, `finished`),
-            `metrics` (the last epoch's) and `evaluations` (split -> figures).
+            `metrics` (the last epoch's), `evaluations` (split -> figures), `best` (`metric`, `value`, `epoch` and
+            `path` of the best checkpoint, if one is kept) and `rollbacks` (each with the `step`, `player`, `term` and
+            `tensor` of its fault, the `epoch` and `step_of_epoch` that the training returned to, and the `factor` of
+            the learning rates), if there were any.
     """
 
     def __init__(self, path: str | os.PathLike, record: dict):
@@ -52,8 +56,13 @@ class Run:
             raise InputError(f"{path}: no run here (there is no run.json); `tfgen train` makes one") from None
         except (OSError, ValueError) as error:
             raise InputError(f"{file}: cannot be read: {error}") from None
-        if not isinstance(record, dict) or record.get("format") != FORMAT:
-            raise InputError(f"{file}: not a record of format {FORMAT}; it was written by another version of tfgen")
+        if not isinstance(record, dict) or "format" not in record:
+            raise InputError(f"{file}: not a record of format {FORMAT}, nor of any other")
+        if record["format"] != FORMAT:
+            raise InputError(
+                f"{file}: a record of format {record['format']}, written by another version of tfgen, where this one "
+                f"has format {FORMAT}; use that version, or begin anew with --force"
+            )
         return cls(path, record)
 
     @classmethod
@@ -77,8 +86,16 @@ class Run:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise InputError(f"{path}: cannot be written to: {error.strerror}") from None
+            raise _unwritable(path, error) from None
         return cls(path, {})
+
+    @staticmethod
+    def make(path: str | os.PathLike) -> None:
+        """Makes a folder for a run; raises InputError if that cannot be done."""
+        try:
+            pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(path, error) from None
 
     @staticmethod
     def check_free(path: str | os.PathLike, *, force: bool = False) -> None:
@@ -86,7 +103,7 @@ class Run:
         path = pathlib.Path(path)
         if path.exists() and not path.is_dir():
             raise InputError(f"{path}: is a file; choose another folder")
-        if not force and path.exists() and any(path.iterdir()):
+        if not force and path.exists() and not all(lock.is_lock(file) for file in path.iterdir()):
             hint = (
                 "--resume goes on with it, --force overwrites it"
                 if (path / "run.json").exists()
@@ -133,6 +150,7 @@ class Run:
             from tfgen.registry import load_model
             from tfgen.training.building import precision_policy
 
+            check_model(path)
             with precision_policy(self.record["training"]["precision"]):
                 self._model = load_model(path)
         return self._model
@@ -270,15 +288,34 @@ class Run:
             f"{name}_accuracy_se": one.standard_error for name, one in found.items()
         }
 
-    def export(self, out: str | os.PathLike | None = None, *, force: bool = False):
-        """Exports the model as a SavedModel, loads that back and compares every endpoint.
+    def export(
+        self,
+        out: str | os.PathLike | None = None,
+        *,
+        force: bool = False,
+        serving: str | os.PathLike | None = None,
+        name: str | None = None,
+        warmup: bool = True,
+        tflite: str | None = None,
+        batch: int | None = None,
+        max_loss: float | None = None,
+    ):
+        """Exports the model as a SavedModel or as a TF-Lite file, loads that back and compares every endpoint.
 
         Arguments:
-            out: folder of the artifact; `export` in the run's folder unless given.
+            out: the artifact; unless given `export`, or a file with model and precision as its name, in the run's folder.
             force: whether an artifact that is there is overwritten.
+            serving: a root of TensorFlow Serving, in place of `out`; the artifact is the next version of the model there.
+            name: of the model at the root; its id unless given.
+            warmup: whether warm-up requests are written for the server.
+            tflite: precision of a TF-Lite file; `int8` looks at the training data for the ranges of its numbers.
+            batch, max_loss: of `tfgen.export.tflite`.
 
         Returns:
             The artifact's path and the `tfgen.export.Report`.
+
+        Raises:
+            InputError: the run has no model yet, the path is taken, or as `tfgen.export.serving` says.
         """
         from tfgen import export
 
@@ -287,8 +324,32 @@ class Run:
             "recipe": self.record["training"],
             "metrics": {"train": self.record["metrics"]} | self.record["evaluations"],
         }
+        if serving is not None:
+            return export.serving(self.model, serving, name=name, card=about, warmup=warmup)
+        if tflite is not None:
+            path = out or self.path / f"{self.record['model']['id']}_{tflite}.tflite"
+            data = (
+                next(self.source().dataset("train", 128, shuffle=False).as_numpy_iterator())
+                if tflite == "int8"
+                else None
+            )
+            path = export.tflite(
+                self.model,
+                path,
+                precision=tflite,
+                batch=batch,
+                data=data,
+                max_loss=max_loss,
+                card=about,
+                overwrite=force,
+            )
+            return path, export.verify(path)
         path = export.saved_model(self.model, out or self.path / "export", card=about, overwrite=force)
         return path, export.verify(path, self.model)
+
+
+def _unwritable(path, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot be written to: {error.strerror}")
 
 
 def _remove(path: pathlib.Path) -> None:
