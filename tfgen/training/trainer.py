@@ -401,10 +401,13 @@ def _new_model(record: Mapping, source):
         get_entry(about["id"]), source, building.revived(about["arguments"]), conditional=about["conditional"],
         precision=training["precision"], seed=training["seed"],
     )  # fmt: skip
-    optimizers = model.default_optimizers()
-    if training["learning_rate"] is not None:
-        for optimizer in optimizers.values():
-            optimizer.learning_rate = training["learning_rate"]
+    optimizers, rate = model.default_optimizers(), training["learning_rate"]
+    if rate is not None:
+        # Keras lets no number take the place of a schedule in an optimizer that is there.
+        optimizers = {
+            name: optimizer.from_config(optimizer.get_config() | {"learning_rate": rate})
+            for name, optimizer in optimizers.items()
+        }
     model.compile(optimizers, ema=training["ema"])
     return model
 
