@@ -79,11 +79,22 @@ class Small:
         return self.cls(**self.arguments)
 
 
+#: Models of which every promise is tested by `make test`: one of each base and each way to train, save or sample. What
+#: traces many graphs is left to `make proofs` for the others; they too are built and trained by both.
+REPRESENTATIVES = {
+    "adagan", "am_gan", "cvae", "dcgan", "ebgan", "iaf_vae", "lapgan", "made", "pixel_cnn", "pixel_rnn_row", "vae", "vq_vae",
+}  # fmt: skip
+
+
 def pytest_generate_tests(metafunc):
+    ids = [entry.id for entry in tfgen.list_models()]
     if "small" in metafunc.fixturenames:
-        metafunc.parametrize("small", [entry.id for entry in tfgen.list_models()], indirect=True, scope="module")
+        costly = hasattr(metafunc.function, "costly")
+        marks = {id: [pytest.mark.slow] if costly and id not in REPRESENTATIVES else [] for id in ids}
+        params = [pytest.param(id, id=id, marks=marks[id]) for id in ids]
+        metafunc.parametrize("small", params, indirect=True, scope="module")
     if "id" in metafunc.fixturenames:
-        metafunc.parametrize("id", [entry.id for entry in tfgen.list_models()])
+        metafunc.parametrize("id", ids)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,12 @@ from tfgen.specs import Images
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras reading a file
 
 
+def costly(test):
+    """Marks a test that takes seconds for each model (see `REPRESENTATIVES` in conftest.py)."""
+    test.costly = True
+    return test
+
+
 # The entry.
 
 
@@ -135,6 +141,7 @@ def test_metrics_are_named_after_the_players_and_their_terms(small):
     assert list(small.model.default_optimizers()) == [player.name for player in players]
 
 
+@costly
 def test_every_weight_is_moved_by_its_player_and_by_no_other(small):
     model = small.untrained()
     model.compile(run_eagerly=True)
@@ -179,6 +186,7 @@ def recording(optimizer, gradients):
         optimizer.apply = apply
 
 
+@costly
 def test_evaluate_gives_finite_figures_that_repeat(small):
     data = small.batch(5)
     first, again = (small.model.evaluate(data, batch_size=3, verbose=0, return_dict=True) for _ in range(2))
@@ -219,6 +227,7 @@ def test_the_main_endpoint_is_offered(small):
     assert small.model.main_endpoint in small.model.endpoints()
 
 
+@costly
 def test_pictures_go_in_and_out_as_levels(small):
     example = small.model.example
     for mark in small.model.endpoints().values():
@@ -233,6 +242,7 @@ def test_pictures_go_in_and_out_as_levels(small):
                         assert answer.max() < example.levels, mark.name
 
 
+@costly
 def test_what_is_said_of_an_example_does_not_depend_on_its_neighbours(small):
     for mark in small.model.endpoints().values():
         arguments = arguments_of(small, mark, 3)
@@ -251,6 +261,7 @@ def test_what_is_said_of_an_example_does_not_depend_on_its_neighbours(small):
                 assert answer.dtype.kind == "f" or np.mean(difference > 0) < 0.02, mark.name
 
 
+@costly
 def test_the_same_seed_gives_the_same_answer_and_another_another(small):
     for mark in small.model.endpoints().values():
         arguments = arguments_of(small, mark, 3)
@@ -263,6 +274,7 @@ def test_the_same_seed_gives_the_same_answer_and_another_another(small):
         assert any(not np.array_equal(answer, other[key]) for key, answer in first.items()), mark.name
 
 
+@costly
 def test_a_preview_shows_as_many_examples_as_were_asked_for(small):
     labels = [small.batch(4)["label"]] if samples_by_class(small.model) else []
     picture = small.model.preview(4, 0, *labels)
@@ -270,6 +282,7 @@ def test_a_preview_shows_as_many_examples_as_were_asked_for(small):
     np.testing.assert_array_equal(picture, small.model.preview(4, 0, *labels))
 
 
+@costly
 def test_many_samples_come_in_parts_of_their_own(small):
     condition = {"label": small.batch(5)["label"]} if samples_by_class(small.model) else {}
     parts = list(small.model.sample_parts(5, 3, part=2, **condition))
@@ -306,6 +319,7 @@ def test_a_tf_lite_file_answers_equally_and_lacks_what_the_entry_says_only(small
             tfgen.export.tflite(small.model, tmp_path / f"{name}.tflite", endpoints=[name])
 
 
+@costly
 def test_a_saved_model_comes_back_equal_and_trains_on_equally(small, tmp_path):
     small.model.save(tmp_path / "model.keras")
     loaded = tfgen.load_model(tmp_path / "model.keras")

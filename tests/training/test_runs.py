@@ -234,7 +234,9 @@ def test_the_learning_rate_is_that_of_every_player(tmp_path):
 
 def test_a_learning_rate_takes_the_place_of_a_schedule(tmp_path):
     assert callable(tfgen.create("gumbel_vae", image_shape=(8, 8, 1)).default_optimizers()["model"]._learning_rate)
-    run = train("gumbel_vae", out=tmp_path, epochs=1, arguments={"hidden": (4,)}, learning_rate=0.25, samples=1, verbose=0)
+    run = train(
+        "gumbel_vae", out=tmp_path, epochs=1, arguments={"hidden": (4,)}, learning_rate=0.25, samples=1, verbose=0
+    )
     assert float(run.model.optimizers["model"].learning_rate) == 0.25
 
 

@@ -91,6 +91,7 @@ def test_the_classifier_learns_how_densely_the_mixture_covers():
     np.testing.assert_allclose(np.log(model.relative_density(1, at)), 0.5 * at[:, 0] - 0.125, atol=0.08)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "shares"), [(None, [1 / 3] * 3), (0.5, [0.25, 0.25, 0.5])])
 def test_a_new_component_takes_its_share_from_all_others(beta, shares):
     model = tfgen.create("adagan", example=Points(1), latent_size=1, components=3, width=4, beta=beta)

@@ -223,6 +223,7 @@ def test_binary_pictures_are_discrete_unless_it_is_said_otherwise():
         assert ("Activation" in kinds) is not model.discrete  # tanh
 
 
+@pytest.mark.slow
 def test_discrete_models_train_repeat_and_come_back(tmp_path):
     x = np.random.default_rng(0).integers(0, 2, (8, 16, 16, 1)).astype(np.uint8)
     model = tfgen.create("bs_gan", image_shape=(16, 16, 1), levels=2, latent_size=3, width=4, draws=3, seed=5)

@@ -15,6 +15,7 @@ def test_it_finds_a_correlated_posterior():
     assert lost(model, x) < 0.01 < LOST_BY_DIAGONAL
 
 
+@pytest.mark.slow
 def test_without_maps_it_is_vae_bit_for_bit():
     x = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
     (one, first), (other, second) = histories([("vae", {}), ("iaf_vae", {"maps": 0})], x)

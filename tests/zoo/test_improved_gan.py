@@ -129,6 +129,7 @@ def test_noise_is_on_real_and_generated_features_alike():
     np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.slow
 def test_the_history_of_both_players_holds_them_back_and_is_saved(tmp_path):
     model = small(history_weight=10.0)
     begun = [w.numpy() for w in model.discriminator.trainable_weights]
@@ -161,6 +162,7 @@ def test_a_virtually_normalised_generator_makes_of_a_code_the_same_in_every_batc
     assert np.abs(model.generator.reference.numpy()).max() <= 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("size", [{"width": 4}, {"hidden": (8, 6)}], ids=str)
 def test_all_techniques_go_together(size, dtype):

@@ -30,6 +30,7 @@ def test_the_rates_in_closed_form_are_on_average_those_of_the_draws():
     assert closed.mean() > 0.1
 
 
+@pytest.mark.slow
 def test_a_message_that_knows_nothing_costs_nothing():
     model = small()
     *_, bias = model.messages[1].get_weights()

@@ -123,6 +123,7 @@ def test_completion_keeps_known_pixels_and_equals_the_naive_one(float64, shape, 
     np.testing.assert_array_equal(cached, naive_sample(model, noise, known, mask, **condition))
 
 
+@pytest.mark.slow
 def test_the_compiled_sampler_equals_the_eager_one(float64):
     # In a graph the levels stand behind conditions, and the batch may be of any size or of a known one.
     model = small((4, 4, 1), 4, resolutions=2)
@@ -135,6 +136,7 @@ def test_the_compiled_sampler_equals_the_eager_one(float64):
         np.testing.assert_array_equal(graph(tf.constant(noise)), eager)
 
 
+@pytest.mark.slow
 def test_each_cell_of_each_level_is_computed_once_per_picture(float64, monkeypatch):
     # Eagerly a loop runs its body, and a condition its branch, as often as a graph would compute them.
     model = small((8, 16, 1), 4, resolutions=3, blocks=2)
@@ -192,6 +194,7 @@ def test_the_first_batch_of_fit_gives_pre_activations_of_mean_zero_and_deviation
         assert np.abs(output.std((0, 1, 2)) - scale).max() < 1e-3, layer.path
 
 
+@pytest.mark.slow
 def test_only_the_first_batch_initializes():
     model = small((8, 8, 1), 17, resolutions=1)
     model.compile(keras.optimizers.SGD(0.0))
@@ -204,6 +207,7 @@ def test_only_the_first_batch_initializes():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_initialize_again(tmp_path):
     model = small((8, 8, 1), 17, labels=2, resolutions=1)
     labels = np.arange(16) % 2
@@ -236,6 +240,7 @@ def test_the_decay_of_the_average_can_be_chosen_and_is_saved(given, decay, tmp_p
     assert tfgen.load_model(tmp_path / "model.keras").averages["model"].decay == decay
 
 
+@pytest.mark.slow
 def test_dropout_is_on_in_training_only():
     model = small((8, 8, 1), 17, dropout=0.5, resolutions=1)
     model.compile(keras.optimizers.SGD(0.0), ema=0.0, run_eagerly=True)
@@ -248,6 +253,7 @@ def test_dropout_is_on_in_training_only():
     assert first == pytest.approx(-np.mean(model.log_prob(IMAGES)), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_reports_exact_nats():
     model = small((8, 8, 1), 17, width=8, resolutions=1, averaging=0.5, dropout=0.1)
     stripes = np.tile(np.array([0, 16], np.uint8)[:, None], (16, 4, 8, 1)).reshape(16, 8, 8, 1)

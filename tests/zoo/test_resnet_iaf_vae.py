@@ -161,6 +161,7 @@ def test_training_and_sampling_go_down_once(monkeypatch):
     assert len(calls) == len(model.network.blocks)
 
 
+@pytest.mark.slow
 def test_free_bits_are_of_each_map_of_each_block_and_no_part_of_the_reported_bound():
     model, same = shaken(small(free_bits=1e4)), shaken(small(free_bits=0.0))
     same.set_weights(model.get_weights())
@@ -210,6 +211,7 @@ def test_the_first_batch_that_is_trained_on_gives_every_convolution_its_deviatio
         np.testing.assert_allclose(tf.math.reduce_std(number, (0, 1, 2)), 0.1, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_only_the_first_step_fits_the_weights_and_averages_begin_there():
     model = small(averaging=0.5)
     model.compile("sgd")
