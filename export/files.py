@@ -46,7 +46,7 @@ def check_files(path, *, content: bool = True) -> dict:
         InputError: no such artifact, a card that is damaged, of another format, or tells of files outside of the folder,
             or a file that is missing, additional, a link, of another size or content. The message names the file.
     """
-    if pathlib.Path(path).is_file():
+    if pathlib.Path(path).suffix == ".tflite":
         from tfgen.export.lite.files import read_file
 
         return read_file(path)[1]

@@ -39,7 +39,7 @@ def verify(path, model=None) -> Report:
     Raises:
         InputError: no such artifact, or one that is damaged or can not be loaded.
     """
-    if pathlib.Path(path).is_file():
+    if pathlib.Path(path).suffix == ".tflite":
         from tfgen.export.lite.running import verify_lite
 
         return verify_lite(path)
