@@ -17,7 +17,7 @@ from tfgen.training import Interrupted, Run, resume, train
 
 
 def test_the_second_of_two_processes_on_a_folder_is_told_who_the_first_is(tmp_path, whole, tfgen):
-    hold = "import sys, time; from tfgen.training import lock\nwith lock.held(sys.argv[1]): print(flush=True); time.sleep(99)"
+    hold = "import sys, time; from tfgen.training import lock\nwith lock.held(sys.argv[1]): print(flush=True); time.sleep(999)"
     process = subprocess.Popen([sys.executable, "-c", hold, tmp_path], stdout=subprocess.PIPE)
     try:
         process.stdout.readline()
