@@ -1,6 +1,7 @@
 """Compares what an artifact answers with what its model answers in Python, whatever runs the artifact."""
 
 import dataclasses
+import datetime
 import math
 from collections.abc import Callable, Iterable
 
@@ -103,6 +104,11 @@ class Report:
         rows = [dataclasses.asdict(row) | {"ok": row.ok} for row in self.rows]
         limits = {"float_tolerance": self.limits.floats, "integer_share": self.limits.integers}
         return jsonable({"path": self.path, "ok": self.ok, "limits": limits, "rows": rows}, "report")
+
+    def to_card(self) -> dict:
+        """Returns what a card tells of it: `verification`, with `when` (UTC) and all of `to_dict` but the path."""
+        told = {key: value for key, value in self.to_dict().items() if key != "path"}
+        return {"verification": {"when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")} | told}
 
     def psnr(self, row: Row) -> float | None:
         """Returns the ratio of the peak signal to the noise of a row of pictures in dB, infinite where all are equal."""

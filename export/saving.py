@@ -1,7 +1,7 @@
 """Writes a model as a SavedModel with a card."""
 
-import datetime
 import pathlib
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -50,22 +50,37 @@ def saved_model(model, path, *, card: dict | None = None, overwrite: bool = Fals
 def prepare(model, card: dict | None) -> tuple[object, dict]:
     """Returns the model that is written, which computes in float32, and the content of its card."""
     full = in_float32(model)
-    content = make_card(full, card)
+    return full, card_of(model, full, card)
+
+
+def card_of(model, full, card: dict | None, **options) -> dict:
+    """Returns the content of the card of a model that is written as another, of float32.
+
+    Arguments:
+        model: as it was trained.
+        full: what is written.
+        card, options: of `make_card`.
+    """
+    content = make_card(full, card, **options)
     content["weights"] |= {"averaged": list(model.averages), "trained_in": model.dtype_policy.name}
-    return full, content
+    return content
 
 
 def write_model(model, folder: pathlib.Path) -> list[Case]:
     """Writes graphs, weights and reference cases into a folder; returns the cases."""
-    functions = signatures(model)
+    save_graphs(model, signatures(model), folder)
+    reference = prune(cases(model))
+    (folder / REFERENCE).write_bytes(pack_cases(reference))
+    return reference
+
+
+def save_graphs(model, functions: Mapping, folder: pathlib.Path) -> None:
+    """Writes graphs by the names of their signatures, with the weights that they read, averaged where there are averages."""
     weights = tf.Module()
     weights.variables_of_endpoints = captured_variables(functions.values())
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     with model.averaged_weights():
-        tf.saved_model.save(weights, str(folder), signatures=functions, options=options)
-    reference = prune(cases(model))
-    (folder / REFERENCE).write_bytes(pack_cases(reference))
-    return reference
+        tf.saved_model.save(weights, str(folder), signatures=dict(functions), options=options)
 
 
 def run_and_seal(folder: pathlib.Path, reference: list[Case], card: dict, path) -> Report:
@@ -78,7 +93,5 @@ def run_and_seal(folder: pathlib.Path, reference: list[Case], card: dict, path) 
         path: where the folder will be, for the report.
     """
     report = Report(str(path), tuple(run_cases(reference, load(folder).signatures)))
-    told = {key: value for key, value in report.to_dict().items() if key != "path"}
-    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    seal(folder, card | {"verification": {"when": when} | told})
+    seal(folder, card | report.to_card())
     return report

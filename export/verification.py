@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from tfgen.errors import InputError
+from tfgen.errors import InputError, first_line
 from tfgen.export.card import NAME
 from tfgen.export.comparison import Arrays, Case, Report, Row, compare
 from tfgen.export.files import check_files
@@ -111,12 +111,8 @@ def _run(function, inputs: Arrays) -> Arrays:
     try:
         outputs = function(**{name: tf.constant(value) for name, value in inputs.items()})
     except (TypeError, ValueError, tf.errors.OpError) as error:
-        raise InputError(_first_line(error)) from error
+        raise InputError(first_line(error)) from error
     return {name: tensor.numpy() for name, tensor in outputs.items()}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def load(path):
@@ -129,7 +125,7 @@ def load(path):
     try:
         return tf.saved_model.load(str(path))
     except Exception as error:  # there is no end to what a damaged file can raise
-        raise InputError(f"{path}: damaged, can not be loaded ({_first_line(error)}); export anew") from error
+        raise InputError(f"{path}: damaged, can not be loaded ({first_line(error)}); export anew") from error
 
 
 def cases(model, names: Iterable[str] | None = None, batch_sizes: Iterable[int] = BATCH_SIZES) -> Iterator[Case]:

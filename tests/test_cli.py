@@ -273,6 +273,17 @@ def test_verify_fails_where_the_answers_differ(tfgen, run, tmp_path, monkeypatch
     assert "FAILED: " in out
 
 
+def test_export_for_tf_lite_writes_a_file_that_verify_and_show_know(tfgen, run, tmp_path):
+    file = tmp_path / "model.tflite"
+    code, out, err = tfgen("export", run.path, "--tflite", "float32", "--batch", 2, "--out", file)
+    assert (code, out.splitlines()[-1]) == (0, str(file)), err
+    assert tfgen("export", run.path, "--tflite", "float32", "--out", file)[0] == 2
+    code, out, _ = tfgen("verify", file, file)
+    assert (code, out.count("equal to Python")) == (0, 2)
+    assert "ms, 1 thread" in out
+    assert "TF-Lite, float32" in tfgen("show", file)[1]
+
+
 def test_export_for_tensorflow_serving_writes_the_next_version(tfgen, run, tmp_path):
     for version in (1, 2):
         code, out, err = tfgen("export", run.path, "--serving", tmp_path, "--name", "mine", "--no-warmup")

@@ -21,3 +21,9 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
     return f"unknown {kind} {str(name)!r}; {hint}"
+
+
+def first_line(error: BaseException) -> str:
+    """Returns what an error says, cut to one line; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from tfgen.errors import InputError
+from tfgen.errors import InputError, first_line
 
 #: What weights and arithmetic may be: float32; weights kept as float16; weights as int8 with arithmetic that picks its
 #: ranges while it runs; int8 with ranges that were calibrated.
@@ -42,7 +42,7 @@ def convert(folder: pathlib.Path, signature: str, precision: str, samples: Itera
         return converter.convert()
     except Exception as error:  # the converter raises what its many parts raise
         lacking = sorted(set(re.findall(r"\ttf\.(\w+)\(", str(error))))
-        reason = f"TF-Lite has no {', '.join(lacking)}" if lacking else _first_line(error)
+        reason = f"TF-Lite has no {', '.join(lacking)}" if lacking else first_line(error)
         raise InputError(f"{signature}: {reason}") from error
 
 
@@ -91,10 +91,6 @@ def _main(folder: str, *names: str) -> None:
             place = pathlib.Path(folder, f"{name}.tflite")
             place.with_suffix(".part").write_bytes(data)
             place.with_suffix(".part").replace(place)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 if __name__ == "__main__":

@@ -10,16 +10,16 @@ import tensorflow as tf
 
 from tfgen.endpoints import Count, Endpoint, Example, Label, Seed
 from tfgen.errors import InputError, unknown
-from tfgen.export.card import make_card
 from tfgen.export.comparison import Arrays, Case
 from tfgen.export.full_precision import in_float32
 from tfgen.export.lite.conversion import PRECISIONS, calibrate_apart, convert
 from tfgen.export.lite.files import check_free, merge, write_file
 from tfgen.export.lite.graph import make_portable
 from tfgen.export.lite.noise import NoiseTwin, noise_twin
-from tfgen.export.lite.running import check, verified
+from tfgen.export.lite.running import check, import_litert
 from tfgen.export.reference import prune
-from tfgen.export.signatures import captured_variables
+from tfgen.export.saving import card_of, save_graphs
+from tfgen.export.signatures import describe
 from tfgen.export.verification import BATCH_SIZES, cases
 
 #: Examples that show an int8 model which numbers are to be expected, and how many at a time.
@@ -80,8 +80,8 @@ def tflite(
         endpoints: the names of some, for a smaller file; also of those that the registry excepts, to see why.
         batch: number of examples that every call takes, for runtimes that want fixed shapes; any number unless given.
         data: examples as the model reads them, by key; `int8` looks at the first 128 for the ranges of numbers.
-        max_loss: how much of its outputs' range an endpoint may be off on average, for integers the share that may
-            differ; one that is off by more stays float32.
+        max_loss: how much of its outputs' range an endpoint may be off on average, in [0, 1]; one that is off by more
+            stays float32.
         card: `data`, `recipe`, `metrics` and what else the caller knows (see `tfgen.export.make_card`).
         overwrite: whether a file of tfgen at `path` may be replaced.
 
@@ -89,30 +89,32 @@ def tflite(
         `path`.
 
     Raises:
-        InputError: a wrong argument, `int8` without data, a path that is taken, or an endpoint that cannot be converted.
+        InputError: a wrong argument, `int8` without data, a path that is taken, or an endpoint that cannot be
+            converted, or a converted one that answers otherwise than the model; or LiteRT is not installed.
     """
-    path = _check(path, precision, batch, data, max_loss)
+    path = _check(path, precision, batch, data and model.example.key in data, max_loss)
     check_free(path, overwrite)
-    model = in_float32(model)
-    marks = lite_endpoints(model) if endpoints is None else _chosen(model, endpoints)
-    traced = {name: _trace(model, mark, batch) for name, mark in marks.items()}
-    with model.averaged_weights():
-        twins = {name: _twin(model, name, traced[name], batch) for name, mark in marks.items() if _is_random(mark)}
+    import_litert()  # which will run it
+    full = in_float32(model)
+    marks = lite_endpoints(full) if endpoints is None else _chosen(full, endpoints)
+    traced = {name: _trace(full, mark, batch) for name, mark in marks.items()}
+    with full.averaged_weights():
+        twins = {name: _twin(full, name, traced[name], batch) for name, mark in marks.items() if _is_random(mark)}
         functions = traced | {name: twin.function for name, twin in twins.items()}
     reference = [
         dataclasses.replace(case, inputs=_taken(case.inputs, functions[case.signature], twins.get(case.signature)))
-        for case in prune(cases(model, marks, BATCH_SIZES if batch is None else (batch,)))
+        for case in prune(cases(full, marks, BATCH_SIZES if batch is None else (batch,)))
     ]
     with tempfile.TemporaryDirectory() as workspace:
         place = pathlib.Path(workspace)
         for name, function in functions.items():
-            _save(model, name, function, place / name)
+            save_graphs(full, {name: function}, place / name)
+            make_portable(place / name)
         quantized = {}
         if precision == "int8":
             samples = {
                 name: [
-                    _taken(sample, functions[name], twins.get(name))
-                    for sample in _calibration(model, mark, data, batch)
+                    _taken(sample, functions[name], twins.get(name)) for sample in _calibration(full, mark, data, batch)
                 ]
                 for name, mark in marks.items()
             }
@@ -126,18 +128,19 @@ def tflite(
     report = check(path.name, merged, reference, precisions, peak)
     if not report.ok:
         raise InputError(f"{path}: not written, since it does not answer as the model does\n{report}")
-    content = make_card(model, card, kind="tflite", functions=functions)
+    content = card_of(model, full, card, kind="tflite", functions=traced)
     about = {
+        "signatures": {name: describe(function) for name, function in functions.items()},
         "precisions": precisions,
         "batch": batch,
         "peak": peak,
         "noise": {name: {key: one.kind for key, one in twin.noise.items()} for name, twin in twins.items()},
     }
-    write_file(path, merged, content | about | verified(report), reference)
+    write_file(path, merged, content | about | report.to_card(), reference)
     return path
 
 
-def _check(path, precision, batch, data, max_loss) -> pathlib.Path:
+def _check(path, precision, batch, has_data, max_loss) -> pathlib.Path:
     path = pathlib.Path(path)
     if path.suffix != ".tflite":
         raise InputError(f"{path}: the name of a TF-Lite file ends in .tflite")
@@ -145,8 +148,10 @@ def _check(path, precision, batch, data, max_loss) -> pathlib.Path:
         raise InputError(unknown("precision", precision, PRECISIONS))
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
         raise InputError(f"batch: {batch!r}, expected a whole number of at least 1")
-    if precision == "int8" and not data:
-        raise InputError("int8: pass data, which tell the ranges of its numbers")
+    if precision == "int8" and not has_data:
+        raise InputError(
+            "int8: pass data, examples by the key that the model reads; they tell the ranges of its numbers"
+        )
     if max_loss is not None and not 0.0 <= max_loss <= 1.0:
         raise InputError(f"max_loss: {max_loss}, expected a share in [0, 1]")
     return path
@@ -176,15 +181,6 @@ def _taken(inputs: Arrays, function, twin: NoiseTwin | None) -> Arrays:
     if twin is not None:
         return twin.inputs(inputs)
     return {name: inputs[name] for name in function.structured_input_signature[1]}
-
-
-def _save(model, name: str, function, folder: pathlib.Path) -> None:
-    weights = tf.Module()
-    weights.variables_of_endpoints = captured_variables([function])
-    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    with model.averaged_weights():
-        tf.saved_model.save(weights, str(folder), signatures={name: function}, options=options)
-    make_portable(folder)
 
 
 def _calibration(model, mark: Endpoint, data: Mapping[str, np.ndarray], batch: int | None) -> Iterator[dict]:

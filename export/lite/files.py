@@ -5,13 +5,13 @@ import io
 import json
 import os
 import pathlib
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 
 from tfgen.errors import InputError
 from tfgen.export.card import FORMAT
 from tfgen.export.comparison import Case
+from tfgen.export.folder import sync, workspace
 from tfgen.export.reference import NAME as REFERENCE
 from tfgen.export.reference import pack_cases, unpack_cases
 
@@ -111,7 +111,12 @@ def check_free(path: pathlib.Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise InputError(f"{path}: is there already; pass overwrite=True (--force), or choose another name")
     if path.exists():
-        read_file(path)  # what is not ours is not replaced
+        try:
+            read_file(path)
+        except InputError as error:
+            raise InputError(
+                f"{path}: not replaced, since it is not written by tfgen, or damaged; remove it"
+            ) from error
 
 
 def write_file(path: pathlib.Path, model: bytes, card: dict, reference: Iterable[Case]) -> None:
@@ -129,22 +134,12 @@ def write_file(path: pathlib.Path, model: bytes, card: dict, reference: Iterable
         for name, part in members.items():
             # Of no date, so that the same model gives the same file.
             archive.writestr(zipfile.ZipInfo(name), part, zipfile.ZIP_DEFLATED)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        try:
-            with open(handle, "wb") as file:
-                file.write(content.getvalue())
-                file.flush()
-                os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, path)
-        finally:
-            pathlib.Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    with workspace(path.parent, path.name, where=path) as hidden:
+        new = hidden / "new"
+        new.write_bytes(content.getvalue())
+        sync(new)
+        os.replace(new, path)
+        sync(path.parent)
 
 
 def read_file(path) -> tuple[bytes, dict, list[Case]]:
@@ -172,12 +167,16 @@ def read_file(path) -> tuple[bytes, dict, list[Case]]:
         raise InputError(f"{path}: damaged, or not written by tfgen ({error}); export anew") from None
     if digest.split()[:1] != [_sha256(text).encode()]:
         raise InputError(f"{path}: damaged, the SHA-256 of its card is another; export anew")
-    card = json.loads(text)
-    if card.get("format") != FORMAT or card.get("kind") != "tflite":
-        raise InputError(f"{path}: format {card.get('format')}, but this tfgen reads {FORMAT}; export anew")
     model = content[:start]
+    try:
+        card = json.loads(text)
+        form, files, kind, _ = card["format"], card["files"], card["kind"], dict(card["precisions"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: its card is none of a TF-Lite file ({error}); do not trust it") from None
+    if (form, kind) != (FORMAT, "tflite"):
+        raise InputError(f"{path}: format {form}, but this tfgen reads {FORMAT}; export anew")
     for name, part in {"model": model, REFERENCE: cases}.items():
-        if card["files"][name] != {"size": len(part), "sha256": _sha256(part)}:
+        if files.get(name) != {"size": len(part), "sha256": _sha256(part)}:
             raise InputError(f"{path}: damaged, the SHA-256 of its {name} is another; export anew")
     return model, card, unpack_cases(cases, f"{path}: {REFERENCE}")
 

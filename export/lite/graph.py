@@ -126,7 +126,6 @@ def _call_same(nodes) -> tuple[dict[str, function_pb2.FunctionDef], dict[str, st
         added[definition.signature.name] = definition
         renamed[f"{node.name}:{same.output}:0"] = f"{node.name}:output:0"
         node.op = "PartitionedCall"
-        node.op = "PartitionedCall"
         node.attr.clear()
         node.attr["f"].func.name = definition.signature.name
         node.attr["Tin"].list.type.extend(dtype.as_datatype_enum for dtype in dtypes)

@@ -1,14 +1,25 @@
 """Runs TF-Lite files, and compares what they answer."""
 
-import dataclasses
-import datetime
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from tfgen.errors import InputError
+from tfgen.errors import InputError, first_line
 from tfgen.export.comparison import LOSSY, STRICT, Arrays, Case, Report, Row, compare
 from tfgen.export.lite.files import operations, read_file
+
+
+def import_litert():
+    """Returns LiteRT's module.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        from ai_edge_litert import interpreter
+    except ImportError as error:
+        raise InputError(f'TF-Lite files are run by LiteRT ({error}): pip install "tfgen[litert]"') from error
+    return interpreter
 
 
 class Interpreter:
@@ -23,15 +34,12 @@ class Interpreter:
     """
 
     def __init__(self, data: bytes, threads: int = 1):
+        litert = import_litert()
         try:
-            from ai_edge_litert import interpreter
-        except ImportError:
-            raise InputError("TF-Lite files are run by LiteRT: pip install 'tfgen[litert]'") from None
-        try:
-            self._interpreter = interpreter.Interpreter(model_content=data, num_threads=threads)
+            self._interpreter = litert.Interpreter(model_content=data, num_threads=threads)
             self.signatures: dict[str, dict] = self._interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"LiteRT does not take the model: {_first_line(error)}") from error
+            raise InputError(f"LiteRT does not take the model: {first_line(error)}") from error
         self._runners: dict[str, Callable] = {}
 
     def run(self, signature: str, inputs: Arrays) -> Arrays:
@@ -47,22 +55,7 @@ class Interpreter:
                 self._runners[signature] = self._interpreter.get_signature_runner(signature)
             return {name: np.asarray(value) for name, value in self._runners[signature](**inputs).items()}
         except (ValueError, RuntimeError) as error:
-            raise InputError(_first_line(error)) from error
-
-    def tensors(self, signature: str) -> dict[str, dict]:
-        """Returns `inputs` and `outputs` of a signature: name -> `dtype` and `shape`, None where free."""
-        runner = self._interpreter.get_signature_runner(signature)
-        sides = {"inputs": runner.get_input_details(), "outputs": runner.get_output_details()}
-        return {
-            side: {
-                name: {
-                    "dtype": np.dtype(about["dtype"]).name,
-                    "shape": [None if size < 0 else int(size) for size in about["shape_signature"]],
-                }
-                for name, about in sorted(details.items())
-            }
-            for side, details in sides.items()
-        }
+            raise InputError(first_line(error)) from error
 
 
 def check(
@@ -100,18 +93,4 @@ def verify_lite(path) -> Report:
         InputError: no such file, or it is damaged.
     """
     data, card, reference = read_file(path)
-    report = check(path, data, reference, card["precisions"], card["peak"])
-    told, actual = card["signatures"], Interpreter(data)
-    rows = [Row(name, problem="missing in the file") for name in told if name not in actual.signatures]
-    rows += [Row(name, problem="not in the card") for name in actual.signatures if name not in told]
-    return dataclasses.replace(report, rows=(*report.rows, *rows))
-
-
-def verified(report: Report) -> dict:
-    """Returns what a card tells of a report."""
-    told = {key: value for key, value in report.to_dict().items() if key != "path"}
-    return {"verification": {"when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")} | told}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return check(path, data, reference, card["precisions"], card.get("peak"))

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from tfgen.data.batches import as_written, stream
 from tfgen.data.mixtures import MIXTURES
-from tfgen.data.preparing import first_line, prepare, quiet
+from tfgen.data.preparing import prepare, quiet
 from tfgen.data.source import Source
 from tfgen.data.transform import Stored, Target
-from tfgen.errors import InputError, unknown
+from tfgen.errors import InputError, first_line, unknown
 from tfgen.specs import Labels, Points
 
 SHUFFLED = 2**28

@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 
-from tfgen.errors import InputError
+from tfgen.errors import InputError, first_line
 
 
 @contextlib.contextmanager
@@ -46,12 +46,6 @@ def prepare(name: str, builder) -> None:
             if not builder.is_prepared():
                 raise InputError(f"{name}: could not be prepared in {builder.data_dir}: {first_line(error)}") from None
             builder.info.read_from_directory(builder.data_dir)  # another process was faster
-
-
-def first_line(error: Exception) -> str:
-    """Returns what an error says, cut to one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
 
 
 def _check_network(name: str, builder) -> None:

@@ -328,21 +328,11 @@ class Run:
             return export.serving(self.model, serving, name=name, card=about, warmup=warmup)
         if tflite is not None:
             path = out or self.path / f"{self.record['model']['id']}_{tflite}.tflite"
-            data = (
-                next(self.source().dataset("train", 128, shuffle=False).as_numpy_iterator())
-                if tflite == "int8"
-                else None
-            )
-            path = export.tflite(
-                self.model,
-                path,
-                precision=tflite,
-                batch=batch,
-                data=data,
-                max_loss=max_loss,
-                card=about,
-                overwrite=force,
-            )
+            examples = tflite == "int8" and self.source().dataset("train", 128, shuffle=False).as_numpy_iterator()
+            export.tflite(
+                self.model, path, precision=tflite, batch=batch, data=next(examples) if examples else None,
+                max_loss=max_loss, card=about, overwrite=force,
+            )  # fmt: skip
             return path, export.verify(path)
         path = export.saved_model(self.model, out or self.path / "export", card=about, overwrite=force)
         return path, export.verify(path, self.model)

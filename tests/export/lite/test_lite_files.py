@@ -138,6 +138,12 @@ def test_a_file_is_replaced_only_if_that_is_asked_for(file):
     check_free(file, overwrite=True)
 
 
+def test_a_card_that_lacks_what_is_read_is_refused(parts, tmp_path):
+    write_file(tmp_path / "card.tflite", parts["product"], {"format": FORMAT, "kind": "tflite"}, CASES)
+    with pytest.raises(InputError, match="its card is none of a TF-Lite file"):
+        read_file(tmp_path / "card.tflite")
+
+
 def test_a_card_of_another_format_is_refused(parts, tmp_path):
     write_file(tmp_path / "old.tflite", parts["product"], CARD | {"format": FORMAT + 1}, CASES)
     with pytest.raises(InputError, match=f"format {FORMAT + 1}, but this tfgen reads {FORMAT}"):

@@ -9,7 +9,7 @@ import pytest
 
 import tfgen
 from tfgen.errors import InputError
-from tfgen.export import tflite, verify
+from tfgen.export import present, side_by_side, tflite, verify
 from tfgen.export.lite import conversion
 from tfgen.export.lite.files import operations, read_file
 
@@ -144,6 +144,7 @@ def test_where_calibration_crashes_weights_have_8_bits_and_the_card_says_why(mod
         ({"path": "model.lite"}, r"ends in \.tflite"),
         ({"precision": "int4"}, "unknown precision 'int4'"),
         ({"precision": "int8"}, "int8: pass data"),
+        ({"precision": "int8", "data": {"pictures": np.zeros((2, 8, 8, 1), np.uint8)}}, "int8: pass data"),
         ({"batch": 0}, "batch: 0"),
         ({"max_loss": 2.0}, "max_loss: 2.0"),
         ({"endpoints": ["decod"]}, "unknown endpoint 'decod'; did you mean"),
@@ -166,3 +167,24 @@ def test_a_failed_export_leaves_the_old_file(models, files, tmp_path):
     tflite(models["vae"], path, endpoints=["decode"], overwrite=True)
     assert list(read_file(path)[1]["signatures"]) == ["decode"]
     assert os.listdir(tmp_path) == ["model.tflite"]
+
+
+def test_files_are_set_side_by_side_by_signature(files, models, tmp_path):
+    half = tflite(models["vae"], tmp_path / "half.tflite", precision="float16", endpoints=["decode"])
+    paths = [files["vae"], half]
+    first, *rows = side_by_side(paths, [verify(path) for path in paths], repeats=3).splitlines()
+    assert first.split()[:4] == ["signature", "file", "kB", "precision"]
+    told = {tuple(row.split()[:2]): row.split()[2:] for row in rows}
+    assert told.keys() == {(name, "vae.tflite") for name in read_file(files["vae"])[1]["signatures"]} | {
+        ("decode", "half.tflite")
+    }
+    assert told["decode", "half.tflite"][:2] == [f"{len(read_file(half)[0]) / 1e3:.1f}", "float16"]
+    assert all(float(time) > 0 for row in told.values() for time in row[-2:])
+
+
+def test_the_program_that_is_shown_for_a_file_runs(files):
+    shown = present(files["vae"])
+    assert "sample: noise_0 is" in shown
+    program = "\n".join(line.strip() for line in shown.partition("\nPython\n")[2].splitlines())
+    code = f"{program}\nassert _['image'].shape == (4, 8, 8, 1)".replace("\nrun(z", "\n_ = run(z")
+    exec(code, {})
