@@ -1,11 +1,11 @@
-"""Optimizers: SGHMC draws from the distribution whose potential it is given."""
+"""Optimizers: Adam is that of Keras; SGHMC draws from the distribution whose potential it is given."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.optimizers import SGHMC
+from tfgen.optimizers import SGHMC, Adam
 
 
 def chains(optimizer: keras.optimizers.Optimizer, count: int, steps: int) -> np.ndarray:
@@ -60,3 +60,60 @@ def test_a_chain_is_resumed():
     for ours, theirs in zip(again.variables, optimizer.variables, strict=True):
         ours.assign(theirs)
     np.testing.assert_array_equal(draw(optimizer, variables), draw(again, copied))
+
+
+def trained(kind: type, **arguments) -> list[np.ndarray]:
+    """Returns two weights and all state of an optimizer after twenty steps of the same gradients."""
+    rng = np.random.default_rng(0)
+    variables = [keras.Variable(rng.normal(size=shape).astype(np.float32)) for shape in ((5, 3), (3,))]
+    optimizer = kind(**arguments)
+    optimizer.build(variables)
+    apply = tf.function(lambda *gradients: optimizer.apply(gradients, variables))
+    for _ in range(20):
+        apply(*(tf.constant(rng.normal(size=v.shape).astype(np.float32)) for v in variables))
+    return [v.numpy() for v in (*variables, *optimizer.variables)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"learning_rate": 1e-2},
+        {"learning_rate": 1e-2, "beta_1": 0.0, "beta_2": 0.9, "epsilon": 1e-3},
+        {"learning_rate": keras.optimizers.schedules.ExponentialDecay(1e-2, 10, 0.5)},
+        {"weight_decay": 0.01, "global_clipnorm": 1.0},
+        {"gradient_accumulation_steps": 4},
+        {"amsgrad": True},
+        {"use_ema": True},
+    ],
+    ids=lambda arguments: next(iter(arguments)),
+)
+def test_adam_is_that_of_keras(arguments):
+    for ours, theirs in zip(trained(Adam, **arguments), trained(keras.optimizers.Adam, **arguments), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_adam_in_float64_is_algorithm_1_of_its_paper():
+    # Kingma & Ba 2015 with the efficient order of section 2, in which epsilon is beside the root of v itself.
+    rng = np.random.default_rng(0)
+    theta, m, v = rng.normal(size=4), np.zeros(4), np.zeros(4)
+    variable, optimizer = keras.Variable(theta), Adam(0.125, beta_1=0.8, beta_2=0.95, epsilon=1e-3)
+    optimizer.build([variable])
+    for t in range(1, 11):
+        g = rng.normal(size=4)
+        optimizer.apply([tf.constant(g)], [variable])
+        m, v = 0.8 * m + 0.2 * g, 0.95 * v + 0.05 * g**2
+        theta = theta - 0.125 * np.sqrt(1 - 0.95**t) / (1 - 0.8**t) * m / (np.sqrt(v) + 1e-3)
+    np.testing.assert_allclose(variable.numpy(), theta, rtol=1e-12)
+
+
+def test_adam_takes_gradients_of_some_rows():
+    rows = tf.IndexedSlices(tf.constant([[1.0, -2.0], [3.0, 0.5]]), tf.constant([2, 0]), tf.constant([3, 2]))
+    results = []
+    for gradient in (rows, tf.convert_to_tensor(rows)):
+        table = keras.Variable(np.ones((3, 2), np.float32))
+        optimizer = Adam(0.1)
+        optimizer.build([table])
+        optimizer.apply([gradient], [table])
+        results.append(table.numpy())
+    np.testing.assert_array_equal(*results)
+    np.testing.assert_allclose(results[0], [[0.9, 0.9], [1.0, 1.0], [0.9, 1.1]], atol=1e-6)

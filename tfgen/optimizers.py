@@ -1,4 +1,4 @@
-"""Optimizers that Keras lacks."""
+"""Optimizers that Keras lacks, and Adam in one operation."""
 
 import zlib
 
@@ -28,6 +28,38 @@ class Scaled(keras.optimizers.schedules.LearningRateSchedule):
     @classmethod
     def from_config(cls, config):
         return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["factor"])
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class Adam(keras.optimizers.Adam):
+    """Adam as Keras has it, with the same arguments and state, one operation for each weight in place of a dozen.
+
+    Each of the dozen reads and writes arrays of the size of the weight, which for perceptrons on a CPU takes about as
+    long as the gradients.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.amsgrad:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        index = self._get_variable_index(variable)
+        m, v = self._momentums[index].value, self._velocities[index].value
+        dtype = variable.dtype
+        rate, done = (tf.cast(number, dtype) for number in (learning_rate, self.iterations))
+        # Not cast: that would round them to float32 first.
+        beta_1, beta_2, epsilon = (tf.constant(number, dtype) for number in (self.beta_1, self.beta_2, self.epsilon))
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=m.handle,
+            v=v.handle,
+            beta1_power=beta_1 ** (done + 1.0),
+            beta2_power=beta_2 ** (done + 1.0),
+            lr=rate,
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=epsilon,
+            grad=tf.cast(tf.convert_to_tensor(gradient), dtype),
+        )
 
 
 @keras.saving.register_keras_serializable("tfgen")

@@ -17,6 +17,7 @@ from tfgen.errors import InputError
 from tfgen.models.generative import ensure_network
 from tfgen.models.latent import LatentVariableModel
 from tfgen.networks import conditional_mlp
+from tfgen.optimizers import Adam
 from tfgen.specs import Images, Labels, Points
 
 
@@ -132,4 +133,4 @@ class AmortizedModel(LatentVariableModel):
         return [self.encoder, self.decoder, self.p_x, self.q_z, self.p_z]
 
     def default_optimizers(self):
-        return {"model": keras.optimizers.Adam(1e-3)}
+        return {"model": Adam(1e-3)}

@@ -6,6 +6,7 @@ import tensorflow_probability as tfp
 
 from tfgen.layers import GatedConv2D, MaskedConv2D
 from tfgen.models.autoregressive import AutoregressiveModel, inverse_cdf
+from tfgen.optimizers import Adam
 from tfgen.precision import full
 from tfgen.specs import Codes, Images, Labels, Maps
 
@@ -69,7 +70,7 @@ class GatedAutoregressiveModel(AutoregressiveModel):
         return [*([] if self.embedding is None else [self.embedding]), *self.causal_layers()]
 
     def default_optimizers(self):
-        return {"model": keras.optimizers.Adam(1e-3)}
+        return {"model": Adam(1e-3)}
 
     def features(self, levels) -> tf.Tensor:
         """Returns what the stacks see: integer levels `(..., channels)` to `(..., channels * embedding)`."""

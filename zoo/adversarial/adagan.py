@@ -10,6 +10,7 @@ from tfgen.endpoints import Example, endpoint
 from tfgen.models import AdversarialModel, Batch, Player, Stage, Terms
 from tfgen.networks import Mixture, copies, default_discriminator, default_generator
 from tfgen.objectives import discriminator_cross_entropy, make_reweighting, non_saturating
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -189,4 +190,4 @@ class AdaGAN(AdversarialModel):
 
     def default_optimizers(self):
         # The paper's gradient descent (rates 0.01 and 0.004) is for its toy; DCGAN's Adam does not need a search.
-        return {player.name: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in self.players()}
+        return {player.name: Adam(2e-4, beta_1=0.5) for player in self.players()}

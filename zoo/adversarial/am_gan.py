@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfgen.models import Batch, ClassifyingModel, Terms
 from tfgen.objectives import activation_maximization, class_cross_entropy, real_logit
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Labels, Points
 
@@ -95,4 +96,4 @@ class AMGAN(ClassifyingModel):
         return {"class": activation_maximization(self.logits(self.fake(batch)), target)}
 
     def default_optimizers(self):
-        return {name: keras.optimizers.Adam(4e-4, beta_1=0.5) for name in ("discriminator", "generator")}
+        return {name: Adam(4e-4, beta_1=0.5) for name in ("discriminator", "generator")}

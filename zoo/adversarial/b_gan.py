@@ -8,6 +8,7 @@ from tfgen.errors import InputError
 from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.players import Batch, Terms
 from tfgen.objectives import make_divergence
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -119,4 +120,4 @@ class BGAN(AdversarialModel):
         return self.ratio_of(self.score(self.example.to_network(x)))
 
     def default_optimizers(self):
-        return {name: keras.optimizers.Adam(3e-4, beta_1=0.5, beta_2=0.9) for name in ("discriminator", "generator")}
+        return {name: Adam(3e-4, beta_1=0.5, beta_2=0.9) for name in ("discriminator", "generator")}

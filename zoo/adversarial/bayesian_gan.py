@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfgen.endpoints import Example, endpoint
 from tfgen.models import AdversarialModel, Batch, Player, Stage, Terms
 from tfgen.networks import Mixture, copies, default_discriminator, default_generator
-from tfgen.optimizers import SGHMC
+from tfgen.optimizers import SGHMC, Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -152,8 +152,8 @@ class BayesianGAN(AdversarialModel):
     def default_optimizers(self):
         sampler = {"learning_rate": 4e-3 / self.data_size, "friction": self.friction, "seed": self._random_key}
         return {
-            "warm_discriminator": keras.optimizers.Adam(2e-4, beta_1=0.5),
-            "warm_generator": keras.optimizers.Adam(2e-4, beta_1=0.5),
+            "warm_discriminator": Adam(2e-4, beta_1=0.5),
+            "warm_generator": Adam(2e-4, beta_1=0.5),
             "discriminator": SGHMC(**sampler, name="discriminator"),
             "generator": SGHMC(**sampler, name="generator"),
         }

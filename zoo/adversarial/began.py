@@ -9,6 +9,7 @@ from tfgen.models.adversarial import uniform_codes
 from tfgen.models.auto_encoding import AutoEncodingModel
 from tfgen.models.players import Batch, Terms
 from tfgen.networks import AutoEncoder, began_decoder, began_encoder, mlp_auto_encoder
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -122,4 +123,4 @@ class BEGAN(AutoEncodingModel):
         return {"k": self.k.value, "convergence": real + tf.abs(self.gamma * real - fake)}
 
     def default_optimizers(self):
-        return {name: keras.optimizers.Adam(1e-4, beta_1=0.5) for name in ("discriminator", "generator")}
+        return {name: Adam(1e-4, beta_1=0.5) for name in ("discriminator", "generator")}

@@ -16,6 +16,7 @@ from tfgen.objectives import (
     importance_weights,
     least_squares,
 )
+from tfgen.optimizers import Adam
 from tfgen.precision import full
 from tfgen.registry import register
 from tfgen.specs import Images, Points
@@ -199,4 +200,4 @@ class BoundarySeekingGAN(AdversarialModel):
         return tf.gather(tf.reshape(x, (count, candidates, *self.example.shape)), chosen, batch_dims=1)
 
     def default_optimizers(self):
-        return {name: keras.optimizers.Adam(1e-4, beta_1=0.5) for name in ("discriminator", "generator")}
+        return {name: Adam(1e-4, beta_1=0.5) for name in ("discriminator", "generator")}

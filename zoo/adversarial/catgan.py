@@ -9,6 +9,7 @@ from tfgen.errors import InputError
 from tfgen.models import Batch, ClassifyingModel, Terms
 from tfgen.models.adversarial import uniform_codes
 from tfgen.objectives import class_cross_entropy, entropy, marginal_entropy
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Labels, Points
 
@@ -110,4 +111,4 @@ class CatGAN(ClassifyingModel):
         return {"balance": -marginal_entropy(fake), "sure": tf.reduce_mean(entropy(fake))}
 
     def default_optimizers(self):
-        return {name: keras.optimizers.Adam(2e-4, beta_1=0.5) for name in ("discriminator", "generator")}
+        return {name: Adam(2e-4, beta_1=0.5) for name in ("discriminator", "generator")}

@@ -7,6 +7,7 @@ from tfgen.models.adversarial import AdversarialModel, uniform_codes
 from tfgen.models.players import Batch, Terms
 from tfgen.networks import feature_maps, pooled_features
 from tfgen.objectives import discriminator_cross_entropy, non_saturating
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images
 
@@ -91,4 +92,4 @@ class DCGAN(AdversarialModel):
         return name != "features" or bool(feature_maps(self.discriminator))
 
     def default_optimizers(self):
-        return {name: keras.optimizers.Adam(2e-4, beta_1=0.5) for name in ("discriminator", "generator")}
+        return {name: Adam(2e-4, beta_1=0.5) for name in ("discriminator", "generator")}

@@ -9,6 +9,7 @@ from tfgen.models.auto_encoding import AutoEncodingModel
 from tfgen.models.players import Batch, Terms
 from tfgen.networks import AutoEncoder, dcgan_auto_encoder, mlp_auto_encoder
 from tfgen.objectives import pulling_away
+from tfgen.optimizers import Adam
 from tfgen.precision import full
 from tfgen.registry import register
 from tfgen.specs import Images, Points
@@ -103,4 +104,4 @@ class EBGAN(AutoEncodingModel):
         }
 
     def default_optimizers(self):
-        return {name: keras.optimizers.Adam(1e-3, beta_1=0.5) for name in ("discriminator", "generator")}
+        return {name: Adam(1e-3, beta_1=0.5) for name in ("discriminator", "generator")}

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.players import Batch, Terms
 from tfgen.objectives import make_divergence
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -93,4 +94,4 @@ class FGAN(AdversarialModel):
         return {"divergence": -tf.reduce_mean(self.divergence.conjugate(v))}
 
     def default_optimizers(self):
-        return {name: keras.optimizers.Adam(2e-4, beta_1=0.5) for name in ("discriminator", "generator")}
+        return {name: Adam(2e-4, beta_1=0.5) for name in ("discriminator", "generator")}

@@ -5,6 +5,7 @@ import keras
 from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.players import Batch, Terms
 from tfgen.objectives import discriminator_cross_entropy, minimax, non_saturating
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -72,4 +73,4 @@ class GAN(AdversarialModel):
 
     def default_optimizers(self):
         # The paper's gradient descent with momentum needs a schedule for each data set; DCGAN's Adam does not.
-        return {name: keras.optimizers.Adam(2e-4, beta_1=0.5) for name in ("discriminator", "generator")}
+        return {name: Adam(2e-4, beta_1=0.5) for name in ("discriminator", "generator")}

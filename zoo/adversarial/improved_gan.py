@@ -17,6 +17,7 @@ from tfgen.objectives import (
     feature_matching,
     non_saturating,
 )
+from tfgen.optimizers import Adam
 from tfgen.precision import full
 from tfgen.registry import register
 from tfgen.specs import Images, Labels, Points
@@ -154,4 +155,4 @@ class ImprovedGAN(ClassifyingModel):
 
     def default_optimizers(self):
         # The rate of the paper's convolutional networks; that of its perceptrons, 3e-3, wants weight normalisation.
-        return {name: keras.optimizers.Adam(3e-4, beta_1=0.5) for name in ("discriminator", "generator")}
+        return {name: Adam(3e-4, beta_1=0.5) for name in ("discriminator", "generator")}

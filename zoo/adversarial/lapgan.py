@@ -14,6 +14,7 @@ from tfgen.models.generative import ensure_network
 from tfgen.models.players import Batch, Player, Terms
 from tfgen.networks.pyramid import PyramidDiscriminator, PyramidGenerator
 from tfgen.objectives import discriminator_cross_entropy, non_saturating
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Labels
 
@@ -211,4 +212,4 @@ class LAPGAN(AdversarialModel):
 
     def default_optimizers(self):
         # The authors' gradient descent with growing momentum needs many epochs; DCGAN's Adam does not.
-        return {player.name: keras.optimizers.Adam(2e-4, beta_1=0.5) for player in self.players()}
+        return {player.name: Adam(2e-4, beta_1=0.5) for player in self.players()}

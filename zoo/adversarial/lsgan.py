@@ -7,6 +7,7 @@ import keras
 from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.players import Batch, Terms
 from tfgen.objectives import least_squares
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -76,4 +77,4 @@ class LSGAN(AdversarialModel):
         return {"fooling": least_squares(self.score(self.fake(batch)), self.c)}
 
     def default_optimizers(self):
-        return {name: keras.optimizers.Adam(2e-4, beta_1=0.5) for name in ("discriminator", "generator")}
+        return {name: Adam(2e-4, beta_1=0.5) for name in ("discriminator", "generator")}

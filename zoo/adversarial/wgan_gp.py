@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.players import Batch, Terms
 from tfgen.objectives import between, gradient_penalty
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -79,4 +80,4 @@ class WGANGP(AdversarialModel):
         return {"critic": -tf.reduce_mean(self.score(self.fake(batch)))}
 
     def default_optimizers(self):
-        return {name: keras.optimizers.Adam(1e-4, beta_1=0.0, beta_2=0.9) for name in ("discriminator", "generator")}
+        return {name: Adam(1e-4, beta_1=0.0, beta_2=0.9) for name in ("discriminator", "generator")}

@@ -1,10 +1,10 @@
 """FVSBN: a logistic regression for every pixel on those before it."""
 
-import keras
 import tensorflow as tf
 
 from tfgen.layers import MaskedDense
 from tfgen.models.flat import FlatAutoregressiveModel, take
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images
 
@@ -69,7 +69,7 @@ class FVSBN(FlatAutoregressiveModel):
         self.regressions.bias.assign(tf.math.log(on / off))
 
     def default_optimizers(self):
-        return {"model": keras.optimizers.Adam(1e-3)}
+        return {"model": Adam(1e-3)}
 
     def step_weights(self):
         return self.regressions.step_weights()

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgen.layers import MaskedDense
 from tfgen.models.flat import FlatAutoregressiveModel, take
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images
 
@@ -100,7 +100,7 @@ class MADE(FlatAutoregressiveModel):
 
     def default_optimizers(self):
         # The authors' code: Adagrad with rate 0.01 for 300 epochs.
-        return {"model": keras.optimizers.Adam(1e-3)}
+        return {"model": Adam(1e-3)}
 
     # A hidden unit of degree m has all that it sees once m inputs are known: it is computed then, and pushed on.
 

@@ -2,13 +2,13 @@
 
 import dataclasses
 
-import keras
 import tensorflow as tf
 
 from tfgen.endpoints import Example, Seed, endpoint
 from tfgen.errors import InputError
 from tfgen.models.exact import ExactLikelihoodModel
 from tfgen.networks.pixel_groups import Upscaling
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images
 from tfgen.zoo.autoregressive.gated_pixel_cnn import GatedPixelCNN
@@ -112,7 +112,7 @@ class MultiscalePixelCNN(ExactLikelihoodModel):
         return [*self.base.networks(), *self.scales]
 
     def default_optimizers(self):
-        return {"model": keras.optimizers.Adam(1e-3)}
+        return {"model": Adam(1e-3)}
 
     def subsampled(self, x, scale: int) -> tf.Tensor:
         """Returns the pixels that the picture has after `scale` upscalings, of `(batch, height, width, ...)`."""

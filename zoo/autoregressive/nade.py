@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import keras
 import tensorflow as tf
 
 from tfgen.errors import InputError
 from tfgen.layers import RunningHidden
 from tfgen.models.flat import FlatAutoregressiveModel
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images
 
@@ -99,7 +99,7 @@ class NADE(FlatAutoregressiveModel):
 
     def default_optimizers(self):
         # The paper's gradient descent with a decreasing rate is slower than Adam's fixed one.
-        return {"model": keras.optimizers.Adam(1e-3)}
+        return {"model": Adam(1e-3)}
 
     def step_weights(self):
         return self.layer.step_weights()

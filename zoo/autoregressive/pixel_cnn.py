@@ -1,10 +1,10 @@
 """PixelCNN: a stack of masked convolutions, all conditionals in one parallel pass."""
 
-import keras
 import tensorflow as tf
 
 from tfgen.layers import MaskedConv2D
 from tfgen.models.layered import LayeredAutoregressiveModel
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images
 
@@ -89,4 +89,4 @@ class PixelCNN(LayeredAutoregressiveModel):
 
     def default_optimizers(self):
         # The paper's RMSProp with rates chosen by hand; Adam with a fixed rate needs no choosing.
-        return {"model": keras.optimizers.Adam(1e-3)}
+        return {"model": Adam(1e-3)}

@@ -8,6 +8,7 @@ from tfgen.errors import InputError
 from tfgen.models import FirstBatchModel
 from tfgen.models.autoregressive import AutoregressiveModel, inverse_cdf
 from tfgen.networks.two_streams import TwoStreams
+from tfgen.optimizers import Adam
 from tfgen.precision import full
 from tfgen.registry import register
 from tfgen.specs import Images, Labels
@@ -99,7 +100,7 @@ class PixelCNNPP(FirstBatchModel, AutoregressiveModel):
 
     def default_optimizers(self):
         rate = keras.optimizers.schedules.ExponentialDecay(1e-3, decay_steps=1, decay_rate=0.999995)
-        return {"model": keras.optimizers.Adam(rate, beta_1=0.95, beta_2=0.9995)}
+        return {"model": Adam(rate, beta_1=0.95, beta_2=0.9995)}
 
     def initialize(self, batch):
         self._parameters(batch["image"], batch.get("label"), dropout=self.dropout, initialize=True)

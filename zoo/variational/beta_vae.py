@@ -6,6 +6,7 @@ import keras
 
 from tfgen.distributions import Likelihood, Posterior, Prior
 from tfgen.models import AmortizedModel, RateWeight
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -81,4 +82,4 @@ class BetaVAE(AmortizedModel):
         )
 
     def default_optimizers(self):
-        return {"model": keras.optimizers.Adam(5e-4)}
+        return {"model": Adam(5e-4)}

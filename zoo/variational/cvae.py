@@ -14,6 +14,7 @@ from tfgen.errors import InputError
 from tfgen.models import AmortizedModel, Batch, Player, RateWeight, Stage, Terms
 from tfgen.models.generative import ensure_network
 from tfgen.networks import mlp
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Labels, Masks, Points
 
@@ -151,7 +152,7 @@ class CVAE(AmortizedModel):
         ]
 
     def default_optimizers(self):
-        return {player.name: keras.optimizers.Adam(1e-3) for player in self.players()}
+        return {player.name: Adam(1e-3) for player in self.players()}
 
     def given(self, batch: Batch):
         """Returns the labels alone, or with what is seen of examples; a batch without masks draws them, and keeps them."""

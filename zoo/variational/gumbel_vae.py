@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfgen.distributions import Likelihood, OneHots, UniformOneHots
 from tfgen.errors import InputError
 from tfgen.models import AmortizedModel, Batch, RateWeight, Terms
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -130,4 +131,4 @@ class GumbelVAE(AmortizedModel):
         self.temperature.assign(tf.maximum(self.lowest_temperature, tf.exp(-self.annealing * steps)))
 
     def default_optimizers(self):
-        return {"model": keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(1e-3, 1000, 0.9))}
+        return {"model": Adam(keras.optimizers.schedules.ExponentialDecay(1e-3, 1000, 0.9))}

@@ -6,6 +6,7 @@ import keras
 
 from tfgen.distributions import HouseholderFlow, Likelihood, Prior
 from tfgen.models import AmortizedModel, RateWeight
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -66,4 +67,4 @@ class HouseholderVAE(AmortizedModel):
         super().__init__(example=example, latent_size=latent_size, hidden=hidden, **parts, **kwargs)
 
     def default_optimizers(self):
-        return {"model": keras.optimizers.Adam(2e-4)}
+        return {"model": Adam(2e-4)}

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfgen.distributions import Likelihood, Posterior, Prior
 from tfgen.errors import InputError
 from tfgen.models import AmortizedModel, Batch, Terms
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -108,4 +109,4 @@ class IWAE(AmortizedModel):
         return tf.reduce_mean(tf.reduce_logsumexp(log_w, 0)) - tf.math.log(tf.cast(self.samples, tf.float32))
 
     def default_optimizers(self):
-        return {"model": keras.optimizers.Adam(1e-3, epsilon=1e-4)}
+        return {"model": Adam(1e-3, epsilon=1e-4)}

@@ -11,6 +11,7 @@ from tfgen.errors import InputError
 from tfgen.models import Batch, LatentVariableModel, RateWeight, Terms
 from tfgen.networks import mlp
 from tfgen.networks.dcgan import batch_norm
+from tfgen.optimizers import Adam
 from tfgen.precision import full
 from tfgen.registry import register
 from tfgen.specs import Images, Points
@@ -147,4 +148,4 @@ class LadderVAE(LatentVariableModel):
         return [*self.up, *self.messages, *self.down, self.decoder, self.p_x]
 
     def default_optimizers(self):
-        return {"model": keras.optimizers.Adam(2e-3)}
+        return {"model": Adam(2e-3)}

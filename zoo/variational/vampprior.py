@@ -7,6 +7,7 @@ import keras
 from tfgen.distributions import Likelihood, Posterior, VampPrior
 from tfgen.endpoints import endpoint
 from tfgen.models import AmortizedModel, RateWeight
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -74,4 +75,4 @@ class VampPriorVAE(AmortizedModel):
         return self.example.from_network(self.p_z.pseudo_inputs())
 
     def default_optimizers(self):
-        return {"model": keras.optimizers.Adam(5e-4)}
+        return {"model": Adam(5e-4)}

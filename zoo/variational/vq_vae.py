@@ -15,6 +15,7 @@ from tfgen.models import Batch, GatedAutoregressiveModel, GenerativeModel, Playe
 from tfgen.models.generative import ensure_network
 from tfgen.models.meters import Perplexity
 from tfgen.networks import residual_decoder, residual_encoder
+from tfgen.optimizers import Adam
 from tfgen.registry import register
 from tfgen.specs import Codes, Images, Labels
 
@@ -161,7 +162,7 @@ class VQVAE(GenerativeModel):
 
     def default_optimizers(self):
         # The paper's rate of 2e-4 is for 250,000 steps.
-        return {"auto_encoder": keras.optimizers.Adam(1e-3), "prior": keras.optimizers.Adam(1e-3)}
+        return {"auto_encoder": Adam(1e-3), "prior": keras.optimizers.Adam(1e-3)}
 
     def auto_encoder_terms(self, batch: Batch) -> Terms:
         """Returns the terms of eq. 3, the first in nats per picture."""
