@@ -163,3 +163,33 @@ def test_the_default_likelihood_goes_with_the_data():
     assert isinstance(default_likelihood(Images((8, 8, 1), 2)), BernoulliLikelihood)
     assert isinstance(default_likelihood(Images((8, 8, 1), 17)), DiscretizedLogisticLikelihood)
     assert isinstance(default_likelihood(Points(2)), GaussianLikelihood)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "example", "atol"),
+    [
+        (BernoulliLikelihood(), Images((2, 3, 1), 2), 2e-3),  # half an example of 500 is added to each level
+        # The mean of a rounded logistic that the ends cut is nearer to the middle.
+        (DiscretizedLogisticLikelihood(), Images((2, 3, 2), 17), None),
+        (GaussianLikelihood(), Images((2, 3, 2), 17), 1e-4),
+        (GaussianLikelihood(), Points(3), 1e-5),
+    ],
+)
+def test_the_average_has_the_mean_of_the_batch(likelihood, example, atol):
+    if isinstance(example, Images):
+        x = np.random.default_rng(0).integers(0, example.levels, (500, *example.shape), np.uint8)
+    else:
+        x = np.random.default_rng(0).normal(size=(500, *example.shape)).astype(np.float32)
+    numbers = likelihood.average(tf.constant(x), example)
+    assert numbers.shape == (*example.shape[:-1], example.shape[-1] * likelihood.parameters)
+    if atol is None:
+        loc, log_scale = np.split(numbers, 2, -1)
+        np.testing.assert_allclose(example.from_network(loc), np.round(x.mean(0)))
+        np.testing.assert_array_equal(log_scale, 0.0)
+    else:
+        np.testing.assert_allclose(likelihood(numbers, example).mean(), x.mean(0), atol=atol)
+
+
+def test_a_pixel_that_is_the_same_in_a_whole_batch_may_still_differ():
+    logits = BernoulliLikelihood().average(tf.constant([[[[0], [1]]]] * 9, tf.uint8), Images((1, 2, 1), 2))
+    np.testing.assert_allclose(tf.sigmoid(logits)[0, :, 0], [0.05, 0.95], atol=1e-6)

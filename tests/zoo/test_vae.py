@@ -247,3 +247,16 @@ def test_precision_reaches_the_networks_and_ends_at_the_heads():
     assert model.encoder.layers[1].compute_dtype == model.decoder.layers[1].compute_dtype == "bfloat16"
     x = np.zeros((2, 4, 4, 1), np.uint8)
     assert model.log_prob(x).dtype == model.encode(x)["mean"].dtype == tf.float32
+
+
+def test_training_begins_at_the_average_of_the_first_batch():
+    rng = np.random.default_rng(0)
+    x = (rng.random((64, 4, 4, 1)) < rng.random((4, 4, 1))).astype(np.uint8)
+    model = VAE(example=Images((4, 4, 1), 2), latent_size=2, hidden=(3,))
+    model.compile(keras.optimizers.SGD(0.0), ema=0.9)
+    for images in (x[:32], x[32:]):
+        model.fit(images, batch_size=32, epochs=1, verbose=0)
+    expected = (x[:32].sum(0) + 0.5) / 33.0
+    np.testing.assert_allclose(tf.sigmoid(model.decoder.weights[-1]).numpy(), expected.ravel(), atol=1e-6)
+    with model.averaged_weights():
+        np.testing.assert_allclose(tf.sigmoid(model.decoder.weights[-1]).numpy(), expected.ravel(), atol=1e-6)

@@ -57,6 +57,18 @@ class Likelihood(keras.layers.Layer, abc.ABC):
         """
         return tf.cast(x, tf.float32)
 
+    def average(self, x, example: Images | Points) -> tf.Tensor | None:
+        """Returns the numbers for which p(x|z) has the mean of a batch, of the decoder's shape for one code.
+
+        Arguments:
+            x: uint8 levels `(batch, height, width, channels)`, or float32 points `(batch, size)`.
+            example: what an example is.
+
+        Returns:
+            float32, or None where no numbers are known to do that.
+        """
+        return None
+
     def typical(self, p: tfd.Distribution) -> tf.Tensor:
         """Returns the examples that stand for p(x|z), of its batch and event shape: the means."""
         return p.mean()
@@ -90,6 +102,12 @@ class BernoulliLikelihood(Likelihood):
                 "or use the discretized logistic likelihood"
             )
 
+    def average(self, x, example):
+        # Half an example of each kind more: a pixel that is the same in the whole batch may differ in others.
+        count = tf.cast(tf.shape(x)[0], tf.float32)
+        ones = tf.reduce_sum(tf.cast(x, tf.float32), 0) + 0.5
+        return tf.math.log(ones) - tf.math.log(count + 1.0 - ones)
+
     def __call__(self, parameters, example):
         return tfd.Independent(_Binary(logits=full(parameters), dtype=tf.float32), 3)
 
@@ -110,6 +128,10 @@ class DiscretizedLogisticLikelihood(Likelihood):
 
     def check(self, example):
         _require_pictures(example, "discretized logistic")
+
+    def average(self, x, example):
+        loc = tf.reduce_mean(example.to_network(x), 0)
+        return tf.concat([loc, tf.zeros_like(loc)], -1)
 
     def __call__(self, parameters, example):
         loc, log_scale = tf.split(full(parameters), 2, -1)
@@ -154,6 +176,9 @@ class GaussianLikelihood(Likelihood):
             shape=(), initializer=keras.initializers.Constant(math.log(scale)), trainable=learned, name="log_scale"
         )
         self.built = True
+
+    def average(self, x, example):
+        return tf.reduce_mean(example.to_network(x), 0)
 
     def __call__(self, parameters, example):
         loc, scale = full(parameters), tf.exp(full(tf.convert_to_tensor(self.log_scale)))

@@ -14,14 +14,16 @@ from tfgen.distributions import (
     default_likelihood,
 )
 from tfgen.errors import InputError
+from tfgen.models.first_batch import FirstBatchModel
 from tfgen.models.generative import ensure_network
 from tfgen.models.latent import LatentVariableModel
-from tfgen.networks import conditional_mlp
+from tfgen.models.players import Batch
+from tfgen.networks import begin_at, conditional_mlp
 from tfgen.optimizers import Adam
 from tfgen.specs import Images, Labels, Points
 
 
-class AmortizedModel(LatentVariableModel):
+class AmortizedModel(FirstBatchModel, LatentVariableModel):
     r"""A latent variable model whose posterior an encoder gives for each example (Kingma & Welling 2014).
 
     .. math:: q(z|x) = Q(encoder(x)), \quad p(x|z) = P(decoder(z))
@@ -29,6 +31,10 @@ class AmortizedModel(LatentVariableModel):
     Every part can be replaced. With classes the encoder takes `[x, c]` with one-hot c, and the decoder a code with c
     behind it, `(batch, latent_size + count)`; the prior stays p(z). A model that is given something else says in
     `condition` what c is.
+
+    Training begins with a decoder that answers with the average of the first batch, whatever the code is (as Burda et
+    al. 2016 do): until its biases have grown to that, which takes thousands of steps, codes seem to be of little use, and
+    most latents fall back on the prior for good.
 
     Arguments:
         example: pictures, or points.
@@ -107,6 +113,11 @@ class AmortizedModel(LatentVariableModel):
         codes = tf.reshape(z, (-1, z.shape[-1]))  # importance samples stand before the batch
         parameters = self.decoder(codes, training=self.in_training)
         return tf.reshape(parameters, tf.concat([tf.shape(z)[:-1], parameters.shape[1:]], 0))
+
+    def initialize(self, batch: Batch) -> None:
+        average = self.p_x.average(batch[self.example.key], self.example)
+        if average is not None:
+            begin_at(self.decoder, average)
 
     def prior(self, given=None):
         return self.p_z(self.latent_size, lambda x: self.q_z(self._asked(x), self.latent_size))

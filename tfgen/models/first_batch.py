@@ -1,4 +1,4 @@
-"""Models whose weights are fitted to the first batch that they are trained on."""
+"""Models whose training begins with weights that are fitted to the first batch."""
 
 import abc
 
@@ -9,17 +9,17 @@ from tfgen.models.players import Batch
 
 
 class FirstBatchModel(GenerativeModel):
-    """Has the first batch set the lengths of the weights and the biases (Salimans & Kingma 2016, section 3).
+    """Has the first batch set weights and biases (as Salimans & Kingma 2016, section 3, do), before the first step.
 
-    It stands before the family among a model's bases. Averaged weights, which such models' papers evaluate with, are what
-    `compile` uses unless it is given another decay.
+    It stands before the family among a model's bases.
 
     Arguments:
-        averaging: decay of the average of the weights.
+        averaging: decay of the average of the weights that `compile` uses unless it is given another, for models whose
+            papers evaluate with averaged weights.
         kwargs: as of the family.
     """
 
-    def __init__(self, *, averaging: float, **kwargs):
+    def __init__(self, *, averaging: float | None = None, **kwargs):
         super().__init__(**kwargs)
         self.averaging = averaging
         self.initialized = self.add_weight(
@@ -31,7 +31,7 @@ class FirstBatchModel(GenerativeModel):
         """Fits the weights to a batch."""
 
     def compile(self, optimizer=None, *, ema=None, **kwargs):
-        """Prepares as every model does, with averaged weights unless `ema=0.0`."""
+        """Prepares as every model does, with the paper's average of the weights, if it has one, unless `ema` is given."""
         super().compile(optimizer, ema=self.averaging if ema is None else ema, **kwargs)
 
     def train_step(self, data):

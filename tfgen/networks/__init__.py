@@ -2,6 +2,7 @@
 
 from tfgen.networks.auto_encoder import AutoEncoder, dcgan_auto_encoder, mlp_auto_encoder
 from tfgen.networks.began import began_decoder, began_encoder
+from tfgen.networks.beginning import begin_at
 from tfgen.networks.bidirectional import BidirectionalBlock, BidirectionalResNet
 from tfgen.networks.convolutional import conv_decoder, conv_encoder
 from tfgen.networks.dcgan import dcgan_discriminator, dcgan_generator
@@ -18,6 +19,7 @@ __all__ = [
     "Mixture",
     "began_decoder",
     "began_encoder",
+    "begin_at",
     "conditional_mlp",
     "conv_decoder",
     "conv_encoder",
