@@ -29,6 +29,10 @@ ARGUMENTS = {
     "nade": {"hidden": 500},
     "made": {"hidden": (500, 500)},
     "vae": {"latent_size": 50, "hidden": (200, 200)},
+    "iwae": {"latent_size": 50, "hidden": (200, 200), "samples": 50},
+    "vampprior": {"latent_size": 40, "hidden": (300, 300), "components": 500},
+    "iaf_vae": {"latent_size": 32, "width": 16, "maps": 4, "units": (320,)},
+    "pixel_vae": {"latent_size": 16, "width": 16, "map_features": 8, "pixel_width": 16, "depth": 7, "warm_up": 2000},
 }
 
 
@@ -51,6 +55,7 @@ def main() -> None:
     parser.add_argument(
         "--importance-samples", type=int, default=0, help="k of the last test bound, for models with codes"
     )
+    parser.add_argument("--bound-examples", type=int, help="how many test pictures that bound is of; all unless given")
     options = parser.parse_args()
 
     source = tfgen.data.open_source(options.data)
@@ -93,8 +98,18 @@ def main() -> None:
         log.write_text(json.dumps(rows))
         print_row(rows[-1])
     if options.importance_samples:
-        figures = model.evaluate(test, verbose=0, return_dict=True, importance_samples=options.importance_samples)
-        print(f"L_{options.importance_samples} on test: {figures['nats']:.2f} +- {figures['nats_se']:.2f}")
+        count = options.bound_examples or source.sizes["test"]
+        start = time.perf_counter()
+        figures = model.evaluate(
+            source.dataset(f"test[:{count}]", 50, shuffle=False), verbose=0, return_dict=True,
+            importance_samples=options.importance_samples,
+        )  # fmt: skip
+        print(
+            f"L_{options.importance_samples} on {count} test pictures: {figures['nats']:.2f} +- {figures['nats_se']:.2f}, "
+            f"ELBO {figures['elbo']:.2f}, effective sample size {figures['effective_sample_size']:.0f}, "
+            f"active units {figures['active_units']:.0f}, {time.perf_counter() - start:.0f} s",
+            flush=True,
+        )
 
 
 def print_row(row: dict) -> None:

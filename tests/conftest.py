@@ -4,7 +4,7 @@ import os
 import random
 
 # Before TensorFlow is imported: no banners, and one thread for each of the processes that share the cores; with a second
-# one for operations, sums of several gradients are not the same to the last bit on every run (see `players.steady_sum`).
+# one for operations, sums of several gradients are not the same to the last bit on every run (see `precision.steady_sum`).
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")

@@ -9,7 +9,8 @@ from tfgen.endpoints import Count, Seed, endpoint
 from tfgen.errors import InputError
 from tfgen.models import GenerativeModel, Player
 from tfgen.models.generative import StandardError
-from tfgen.models.players import Optimizers, WeightAverage, steady_sum
+from tfgen.models.players import Optimizers, WeightAverage
+from tfgen.precision import steady_sum
 from tfgen.specs import Points
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.precision import steady_sum
+
 tfd = tfp.distributions
 
 
@@ -54,7 +56,7 @@ class Hierarchy(tfd.Distribution):
 
     def _log_prob(self, z):
         parts = tf.split(z, self._sizes, -1)
-        return tf.add_n([one.log_prob(part) for one, part in zip(self.given(z), parts, strict=True)])
+        return steady_sum(one.log_prob(part) for one, part in zip(self.given(z), parts, strict=True))
 
     def _batch_shape(self):
         return self._top.batch_shape

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from tfgen.models.players import Batch, Player, Terms, steady_sum
+from tfgen.models.players import Batch, Player, Terms
+from tfgen.precision import steady_sum
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,9 @@ from tfgen.endpoints import Endpoint, endpoints, inherit_marks, make_seed
 from tfgen.errors import InputError, unknown
 from tfgen.models.faults import FaultLog
 from tfgen.models.meters import ScalarMean
-from tfgen.models.players import Batch, Optimizers, Player, Terms, WeightAverage, steady_sum
+from tfgen.models.players import Batch, Optimizers, Player, Terms, WeightAverage
 from tfgen.models.stages import Stage, StageWalk, divide
+from tfgen.precision import steady_sum
 from tfgen.specs import Images, Labels, Points
 
 # Position of each random stream in the model's counter.

@@ -1,21 +1,13 @@
 """Training as a game: who moves, which weights, down which loss."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import tensorflow as tf
 
 Batch = dict[str, tf.Tensor]
 Terms = dict[str, tf.Tensor]
-
-
-def steady_sum(scalars: Iterable[tf.Tensor]) -> tf.Tensor:
-    """Returns the sum of scalars, the same to the last bit on every run.
-
-    `tf.add_n`, which Grappler makes of a chain of additions too, adds to whichever addend's buffer is free first.
-    """
-    return tf.reduce_sum(tf.stack(list(scalars)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tfgen.precision import steady_sum
+
 
 class HistoricalAverage(keras.layers.Layer):
     r"""Historical averaging (Salimans et al. 2016, section 3.3).
@@ -31,7 +33,7 @@ class HistoricalAverage(keras.layers.Layer):
 
     def penalty(self) -> tf.Tensor:
         """Returns the squared distance of the present weights to their average, a scalar."""
-        return tf.add_n([tf.reduce_sum(tf.square(weight.value - mean.value)) for weight, mean in self._pairs])
+        return steady_sum(tf.reduce_sum(tf.square(weight.value - mean.value)) for weight, mean in self._pairs)
 
     def update(self) -> None:
         """Counts the present weights in."""

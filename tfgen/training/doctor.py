@@ -8,7 +8,7 @@ from tfgen.data.mixtures import Mixture
 from tfgen.evaluation import mode_coverage
 from tfgen.models.faults import Fault
 from tfgen.models.generative import GenerativeModel
-from tfgen.models.players import steady_sum
+from tfgen.precision import steady_sum
 from tfgen.training.building import spread_labels
 
 

@@ -7,6 +7,7 @@ from tfgen.endpoints import Example, endpoint
 from tfgen.models import AdversarialModel, Batch, Player, Stage, Terms
 from tfgen.networks import Mixture, copies, default_discriminator, default_generator
 from tfgen.optimizers import SGHMC, Adam
+from tfgen.precision import steady_sum
 from tfgen.registry import register
 from tfgen.specs import Images, Points
 
@@ -124,7 +125,7 @@ class BayesianGAN(AdversarialModel):
     def prior(self, networks) -> tf.Tensor:
         """Returns the negative logarithm of the prior of networks' trainable weights, up to a constant."""
         squares = [tf.reduce_sum(tf.square(w.value)) for network in networks for w in network.trainable_weights]
-        return tf.add_n(squares) / (2.0 * self.prior_deviation**2)
+        return steady_sum(squares) / (2.0 * self.prior_deviation**2)
 
     def discriminator_terms(self, batch: Batch) -> Terms:
         real, fake = (tf.nn.softplus(s) for s in (-self.scores(self.real(batch)), self.scores(self.fakes(batch))))
