@@ -20,6 +20,11 @@ HIDDEN, WIDTH = (200, 200), 64
 LATENT = {"vae": 50, "conv_vae": 128}
 
 
+def seen(id: str, x):
+    """Returns what an encoder sees of binary levels in float32: perceptrons see [0, 1], convolutions [-1, 1]."""
+    return x if id == "vae" else 2.0 * x - 1.0
+
+
 def arguments(id: str, width: int | None) -> dict:
     """Returns what tfgen's model is made with, besides what its examples are."""
     return {"latent_size": LATENT[id]} | ({"hidden": HIDDEN} if id == "vae" else {"width": width or WIDTH})
@@ -28,9 +33,9 @@ def arguments(id: str, width: int | None) -> dict:
 class PlainVAE(keras.Model):
     """As keras.io's "Variational AutoEncoder" writes it, with logits in place of probabilities."""
 
-    def __init__(self, encoder: keras.Model, decoder: keras.Model):
+    def __init__(self, id: str, encoder: keras.Model, decoder: keras.Model):
         super().__init__()
-        self.encoder, self.decoder = encoder, decoder
+        self.id, self.encoder, self.decoder = id, encoder, decoder
         self.total_loss_tracker = keras.metrics.Mean(name="total_loss")
         self.reconstruction_loss_tracker = keras.metrics.Mean(name="reconstruction_loss")
         self.kl_loss_tracker = keras.metrics.Mean(name="kl_loss")
@@ -39,7 +44,7 @@ class PlainVAE(keras.Model):
     def terms(self, levels, epsilon):
         """Returns KL(q(z|x)||p(z)) and -log p(x|z), nats, means over the batch."""
         x = tf.cast(levels, tf.float32)
-        z_mean, z_log_scale = tf.split(self.encoder(2.0 * x - 1.0, training=True), 2, -1)
+        z_mean, z_log_scale = tf.split(self.encoder(seen(self.id, x), training=True), 2, -1)
         logits = self.decoder(z_mean + tf.exp(z_log_scale) * epsilon, training=True)
         reconstruction = tf.nn.sigmoid_cross_entropy_with_logits(labels=x, logits=logits)
         kl = 0.5 * (tf.square(z_mean) + tf.exp(2.0 * z_log_scale) - 1.0) - z_log_scale
@@ -71,7 +76,7 @@ def plain_keras(id: str, width: int | None) -> PlainVAE:
     else:
         encoder = conv_encoder(SHAPE, 2 * latent, width=width or WIDTH)
         decoder = conv_decoder(latent, SHAPE, width=width or WIDTH)
-    model = PlainVAE(encoder, decoder)
+    model = PlainVAE(id, encoder, decoder)
     model.compile(keras.optimizers.Adam(1e-3))
     return model
 
@@ -79,8 +84,8 @@ def plain_keras(id: str, width: int | None) -> PlainVAE:
 class TorchVAE:
     """The same in torch; `step` is one of the optimizer."""
 
-    def __init__(self, encoder: "torch.nn.Module", decoder: "torch.nn.Module", latent: int):
-        self.encoder, self.decoder, self.latent = encoder, decoder, latent
+    def __init__(self, id: str, encoder: "torch.nn.Module", decoder: "torch.nn.Module"):
+        self.id, self.encoder, self.decoder, self.latent = id, encoder, decoder, LATENT[id]
         for network in (encoder, decoder):
             network.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], 1e-3)
@@ -88,7 +93,7 @@ class TorchVAE:
     def terms(self, levels, epsilon):
         """As of `PlainVAE`, of uint8 numpy levels `(batch, height, width, channels)`."""
         x = torch.from_numpy(levels).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
-        mean, log_scale = self.encoder(2.0 * x - 1.0).chunk(2, -1)
+        mean, log_scale = self.encoder(seen(self.id, x)).chunk(2, -1)
         logits = self.decoder(mean + log_scale.exp() * epsilon)
         cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         kl = 0.5 * (mean.square() + (2.0 * log_scale).exp() - 1.0) - log_scale
@@ -105,7 +110,7 @@ def plain_torch(id: str, width: int | None) -> TorchVAE:
     """Returns the model in torch."""
     torch.set_num_threads(os.cpu_count())
     parts = _torch_perceptrons(LATENT[id]) if id == "vae" else _torch_convolutions(LATENT[id], width or WIDTH)
-    return TorchVAE(*parts, LATENT[id])
+    return TorchVAE(id, *parts)
 
 
 def _torch_perceptrons(latent: int) -> tuple:

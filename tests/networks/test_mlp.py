@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.networks import mlp
+from tfgen.networks import conditional_mlp, mlp
 
 
 def test_it_goes_from_any_shape_to_any_shape():
@@ -53,3 +53,15 @@ def test_further_layers_stand_before_the_last_whose_activation_can_be_chosen():
     network = mlp((3,), (2,), hidden=(4,), last=[keras.layers.Dropout(0.5)], output_activation="tanh", name="net")
     assert isinstance(network.layers[2], keras.layers.Dropout)
     assert np.abs(network(1e3 * np.ones((1, 3)))).max() <= 1.0
+
+
+def test_first_layers_see_inputs_alone():
+    first = [keras.layers.Rescaling(0.5, 0.5)]
+    plain = mlp((2, 1), (3,), hidden=(), first=first, name="net")
+    told = conditional_mlp((2, 1), (3,), 4, hidden=(), first=first, name="net")
+    x, c = np.array([[[-1.0], [3.0]]], np.float32), np.array([[9.0, 8.0, 7.0, 6.0]], np.float32)
+    kernel = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    plain.set_weights([kernel[:2], np.zeros(3)])
+    told.set_weights([kernel, np.zeros(3)])
+    np.testing.assert_allclose(plain(x), [[0.0, 2.0]] @ kernel[:2], rtol=1e-5)
+    np.testing.assert_allclose(told([x, c]), [[0.0, 2.0, 9.0, 8.0, 7.0, 6.0]] @ kernel, rtol=1e-5)

@@ -268,7 +268,7 @@ def test_each_example_draws_one_of_the_masks_or_brings_its_own():
 def test_alpha_weighs_the_bound_against_codes_from_the_prior():
     x = np.repeat(ALL[1, [2, 5]], 4000, 0)
     batch = {"image": tf.constant(x), "mask": tf.repeat(CORNER[None], 8000, 0)}
-    pure, mixed = (randomized(alpha=alpha, seed=3) for alpha in (1.0, 0.25))
+    pure, mixed = (randomized(2.0, alpha=alpha, seed=3) for alpha in (1.0, 0.25))
     bound, terms = pure.terms(batch), mixed.terms(batch)
     assert set(bound) == {"rate", "distortion"}
     for name, value in bound.items():

@@ -86,8 +86,11 @@ class AmortizedModel(FirstBatchModel, LatentVariableModel):
         *sides, channels = example.shape
         gives, numbers = (*sides, channels * self.p_x.parameters), (self.q_z.parameters(latent_size),)
         common = {"activation": "tanh", "dtype": dtype}
+        # [0, 1], as these papers' perceptrons see pictures: with -1 in most places of most pictures every step of Adam
+        # moves all weights of a unit together, far into where tanh is flat.
+        first = [keras.layers.Rescaling(0.5, 0.5, dtype=dtype)] if isinstance(example, Images) else []
         self.encoder = encoder or conditional_mlp(
-            example.shape, numbers, self.condition_size, hidden=hidden, name="encoder", **common
+            example.shape, numbers, self.condition_size, hidden=hidden, first=first, name="encoder", **common
         )
         inputs = (latent_size + self.condition_size,)
         self.decoder = decoder or conditional_mlp(inputs, gives, 0, hidden=hidden[::-1], name="decoder", **common)
