@@ -2,9 +2,11 @@
 
 import contextlib
 import inspect
+import random
 import re
 import urllib.parse
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,6 +19,9 @@ from tfgen.export.lite.exporting import lite_endpoints
 from tfgen.models import AdversarialModel
 from tfgen.registry import _catalogue, get_class, get_entry
 from tfgen.specs import Images
+from tfgen.training import Interrupted
+from tfgen.training.callbacks import RunCheckpoint
+from tfgen.training.checkpoints import Checkpoints, read_place
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras reading a file
 
@@ -339,6 +344,64 @@ def test_a_saved_model_comes_back_equal_and_trains_on_equally(small, tmp_path):
     for model in (small.model, loaded):
         model.fit(data, batch_size=4, verbose=0)
     assert_equal(loaded, small.model)
+
+
+def new(small):
+    """Returns a model that is compiled with averages; two of them have the same weights."""
+    random.seed(0)
+    model = small.untrained()
+    model.compile(ema=0.9)
+    return model
+
+
+def in_threes(small):
+    """Returns data of three steps, and how many epochs take a model into its last stage and once more through that."""
+    data = tf.data.Dataset.from_tensor_slices(small.batch(12, seed=9)).batch(4)
+    return data, len(small.model.stages()) + 1
+
+
+@costly
+def test_a_model_that_is_stopped_within_an_epoch_goes_on_to_the_same_numbers(small, tmp_path):
+    data, epochs = in_threes(small)
+    whole, stopped = new(small), new(small)
+    history = whole.fit(data, epochs=epochs, verbose=0).history
+    last = 3 * (epochs - 1) + 1  # the first step of the last epoch
+    stop = RunCheckpoint(tmp_path, stop=lambda: int(stopped._steps.numpy()) == last)
+    with pytest.raises(Interrupted):
+        stopped.fit(data, epochs=epochs, callbacks=[stop], verbose=0)
+    path = Checkpoints(tmp_path).newest()
+    place, loaded = read_place(path), tfgen.load_model(path)
+    assert (place.epoch, place.step) == (epochs - 1, 1)
+    on = RunCheckpoint(tmp_path, start=place)
+    again = loaded.fit(
+        data.skip(1), initial_epoch=epochs - 1, epochs=epochs, callbacks=[on], verbose=0, total_epochs=epochs
+    ).history
+    assert_equal(loaded, whole)
+    assert {name: values[-1:] for name, values in history.items() if name in again} == again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["BackupAndRestore", "ModelCheckpoint", "save_weights"])
+def test_the_ways_of_keras_to_go_on_lead_to_the_same_numbers(small, tmp_path, how):
+    data, epochs = in_threes(small)
+    whole, first = new(small), new(small)
+    whole.fit(data, epochs=epochs, verbose=0)
+    kept = {
+        "BackupAndRestore": lambda: keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False),
+        "ModelCheckpoint": lambda: keras.callbacks.ModelCheckpoint(tmp_path / "model.keras"),
+        "save_weights": lambda: keras.callbacks.ModelCheckpoint(tmp_path / "m.weights.h5", save_weights_only=True),
+    }[how]
+    first.fit(data, epochs=epochs - 1, total_epochs=epochs, callbacks=[kept()], verbose=0)
+    if how == "ModelCheckpoint":
+        second = tfgen.load_model(tmp_path / "model.keras")
+    else:
+        second = new(small)
+        if how == "save_weights":
+            second.load_weights(tmp_path / "m.weights.h5")
+    begin = 0 if how == "BackupAndRestore" else epochs - 1
+    callbacks = [kept()] if how == "BackupAndRestore" else []
+    second.fit(data, initial_epoch=begin, epochs=epochs, total_epochs=epochs, callbacks=callbacks, verbose=0)
+    assert_equal(second, whole)
 
 
 def assert_equal(model, other):
