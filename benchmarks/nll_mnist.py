@@ -69,7 +69,7 @@ def main() -> None:
         model, rows = tfgen.create(options.model, example=source.example, seed=options.seed, **arguments), []
         steps = options.epochs * (source.sizes["train"] // options.batch_size)
         schedule = keras.optimizers.schedules.CosineDecay(options.rate, steps, alpha=0.1)
-        model.compile(Adam(schedule), ema=options.ema)
+        model.compile(Adam(schedule), ema=options.ema, steps_per_execution=20)
     print(f"{options.model}: {model.count_params():,} parameters, seed {options.seed}")
     print(f"{'epoch':>5} {'train':>8} {'valid':>8} {'test':>8} {'se':>6} {'seconds':>8}")
     for row in rows:
