@@ -180,6 +180,63 @@ def test_labels_go_to_the_decoder():
             annealed_importance_sampling(model, x, given)
 
 
+KNOWN = np.array([[1, 0, 0], [0, 0, 1], [0, 1, 1], [0, 0, 0]], np.float32)  # of each example
+
+
+def completing():
+    """Returns a `cvae` whose networks are linear, and log p(hidden|known) of it."""
+    model = tfgen.create(
+        "cvae", example=Points(3), known=((0,), (2,), (1, 2), ()), latent_size=2, hidden=(),
+        likelihood=GaussianLikelihood(0.5, learned=False),
+    )  # fmt: skip
+    rng = np.random.default_rng(4)
+    for network in (model.prior_network, model.decoder):
+        network.set_weights([0.5 * rng.normal(size=weight.shape) for weight in network.weights])
+
+    def exact(x):
+        found = []
+        for y, known in zip(np.asarray(x, np.float64), KNOWN, strict=True):
+            c = np.concatenate([known * y, known])
+            (kernel, bias), (of_prior, bias_of_prior) = model.decoder.get_weights(), model.prior_network.get_weights()
+            mean, log_scale = np.split(c @ of_prior + bias_of_prior, 2)
+            of_z, of_c = kernel[:2].T, kernel[2:].T
+            covariance = (of_z * np.exp(2.0 * log_scale)) @ of_z.T + 0.25 * np.eye(3)
+            hidden = known == 0.0
+            normal = scipy.stats.multivariate_normal(
+                (of_z @ mean + of_c @ c + bias)[hidden], covariance[np.ix_(hidden, hidden)]
+            )
+            found.append(normal.logpdf(y[hidden]))
+        return np.array(found)
+
+    return model, exact
+
+
+def test_of_what_is_hidden_given_what_is_known_the_likelihood_is_found():
+    model, exact = completing()
+    x = np.random.default_rng(5).normal(size=(4, 3)).astype(np.float32)
+    bound = annealed_importance_sampling(model, x, mask=KNOWN, betas=sigmoid_betas(40), chains=64, batch_size=3)
+    np.testing.assert_allclose(bound.log_prob, exact(x), atol=0.1)
+    spoiled = np.where(KNOWN > 0.0, x, np.nan).astype(np.float32)
+    sandwich = bidirectional_monte_carlo(
+        model, 4, mask=KNOWN, x=np.nan_to_num(spoiled, nan=9.0), betas=sigmoid_betas(150), chains=64
+    )
+    np.testing.assert_array_equal(sandwich.events[KNOWN > 0.0], x[KNOWN > 0.0])
+    np.testing.assert_allclose(sandwich.lower, exact(sandwich.events), atol=0.1)
+    np.testing.assert_allclose(sandwich.upper, exact(sandwich.events), atol=0.1)
+
+
+def test_what_a_model_is_given_is_asked_for():
+    model, x = completing()[0], np.zeros((4, 3), np.float32)
+    with pytest.raises(InputError, match="cvae is given a mask; pass that"):
+        annealed_importance_sampling(model, x)
+    with pytest.raises(InputError, match="3 masks for 4 examples"):
+        annealed_importance_sampling(model, x, mask=KNOWN[:3])
+    with pytest.raises(InputError, match="with a mask pass x too"):
+        bidirectional_monte_carlo(model, 4, mask=KNOWN)
+    with pytest.raises(InputError, match="vae is given neither labels nor a mask"):
+        annealed_importance_sampling(linear(1.0), np.zeros((1, 6), np.float32), mask=np.ones((1, 6), np.float32))
+
+
 def test_pictures_with_a_density_are_dequantised():
     model = tfgen.create(
         "vae", example=Images((1, 1, 1), 5), latent_size=1, hidden=(), likelihood=GaussianLikelihood(0.5, learned=False)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfgen.endpoints import make_seed
 from tfgen.errors import InputError
-from tfgen.models import LatentVariableModel
+from tfgen.models import Batch, LatentVariableModel
 
 # The share of proposals that is accepted at the best step size (Wu et al. 2017, section 4), the step size that a pilot
 # begins with, and by what power of e it changes per temperature and unit of acceptance.
@@ -90,6 +90,7 @@ def annealed_importance_sampling(
     model: LatentVariableModel,
     x,
     label=None,
+    mask=None,
     *,
     betas: Sequence[float] | None = None,
     chains: int = 16,
@@ -117,6 +118,8 @@ def annealed_importance_sampling(
         model: with codes of continuous numbers.
         x: uint8 levels `(count, height, width, channels)`, or float32 points `(count, size)`.
         label: int32 `(count,)`, for a conditional model.
+        mask: float32, at least 0.5 where a number of an example is known, for a model of what is hidden given that, as
+            `cvae`; what is bounded is then the likelihood of the hidden numbers.
         betas: 0 = beta_0 < ... < beta_T = 1; 1000 steps of `sigmoid_betas` unless given (the paper: 10 000).
         chains: of each example.
         pilot_chains: of each example, that step sizes are adapted with.
@@ -127,16 +130,17 @@ def annealed_importance_sampling(
         seed: an int, or two int32.
 
     Raises:
-        InputError: codes that are not continuous, betas that do not rise from 0 to 1, or what is no example.
+        InputError: codes that are not continuous, betas that do not rise from 0 to 1, what is no example, or labels or a
+            mask that are missing, too many, or of no use to the model.
     """
     annealing = _Annealing(model, betas, chains, pilot_chains, leapfrog_steps, batch_size, jit_compile)
     x = model.example.validate(x, "x")
-    label = annealing.labels(label, len(x))
+    batch = annealing.batch(x, label, mask)
     found = []
     for part, of_part in annealing.parts(len(x), seed):
         of_event, of_pilot, of_chains = tf.unstack(tf.random.split(of_part, 3, alg="philox"))
-        event, c = model.event(tf.constant(x[part]), of_event), None if label is None else label[part]
-        found.append(annealing.forward(event, c, annealing.pilot(event, c, of_pilot), of_chains))
+        event, given = model.event(tf.constant(x[part]), of_event), annealing.given(batch, part)
+        found.append(annealing.forward(event, given, annealing.pilot(event, given, of_pilot), of_chains))
     return _joined(found)
 
 
@@ -144,6 +148,8 @@ def bidirectional_monte_carlo(
     model: LatentVariableModel,
     count: int,
     label=None,
+    mask=None,
+    x=None,
     *,
     betas: Sequence[float] | None = None,
     chains: int = 16,
@@ -167,6 +173,8 @@ def bidirectional_monte_carlo(
         model: with codes of continuous numbers.
         count: of the examples.
         label: int32 `(count,)`, for a conditional model.
+        mask: as of `annealed_importance_sampling`; what is hidden is simulated.
+        x: examples `(count, ...)` of which only what is known matters, with a mask.
         betas: as of `annealed_importance_sampling`, like all else.
         chains: of each example, in each direction.
         pilot_chains: of each example.
@@ -179,16 +187,18 @@ def bidirectional_monte_carlo(
         InputError: as of `annealed_importance_sampling`.
     """
     annealing = _Annealing(model, betas, chains, pilot_chains, leapfrog_steps, batch_size, jit_compile)
-    label = annealing.labels(label, count)
+    if x is not None:
+        x = model.example.validate(x, "x")
+    batch = annealing.batch(x, label, mask, count)
     events, forward, backward = [], [], []
     for part, of_part in annealing.parts(count, seed):
         of_simulation, of_pilot, of_forward, of_backward = tf.unstack(tf.random.split(of_part, 4, alg="philox"))
-        c = None if label is None else label[part]
-        z, event = annealing.simulate(part.stop - part.start, c, of_simulation)
-        sizes = annealing.pilot(event, c, of_pilot)
+        given = annealing.given(batch, part)
+        z, event = annealing.simulate(part.stop - part.start, given, of_simulation)
+        sizes = annealing.pilot(event, given, of_pilot)
         events.append(event.numpy())
-        forward.append(annealing.forward(event, c, sizes, of_forward))
-        backward.append(annealing.backward(z, event, c, sizes, of_backward))
+        forward.append(annealing.forward(event, given, sizes, of_forward))
+        backward.append(annealing.backward(z, event, given, sizes, of_backward))
     return Sandwich(np.concatenate(events), _joined(forward), _joined(backward))
 
 
@@ -228,82 +238,97 @@ class _Annealing:
             stop = min(start + self.batch_size, count)
             yield slice(start, stop), tf.random.fold_in(first, index, alg="philox")
 
-    def labels(self, label, count: int) -> np.ndarray | None:
-        """Returns checked labels of `count` examples."""
-        if (label is None) != (self.model.label is None):
-            raise InputError("AIS: pass labels with a conditional model, and with no other")
-        if label is None:
-            return None
-        label = self.model.label.validate(label, "label")
-        if len(label) != count:
-            raise InputError(f"AIS: {len(label)} labels for {count} examples; pass one for each")
-        return label
+    def batch(self, x, label, mask, count: int | None = None) -> Batch:
+        """Returns what the model may be given, checked, as arrays; what of examples is unknown is 0.
 
-    def simulate(self, count: int, label, seed) -> tuple[tf.Tensor, tf.Tensor]:
+        Arguments:
+            x: examples that are checked already, or None.
+            label, mask: of users.
+            count: of the examples; that of `x` unless given.
+        """
+        model, count = self.model, len(x) if count is None else count
+        specs = {spec.key: spec for spec in (model.specs | model.optional_specs).values()}
+        taken = {key: spec for key, spec in specs.items() if key != model.example.key}
+        told = {key: value for key, value in (("label", label), ("mask", mask)) if value is not None}
+        if told.keys() != taken.keys():
+            names = {"label": "labels", "mask": "a mask"}
+            wanted = " and ".join(names.get(key, key) for key in sorted(taken)) or "neither labels nor a mask"
+            entry = getattr(type(model), "entry", None)
+            raise InputError(f"AIS: {entry.id if entry else model.name} is given {wanted}; pass that, and no other")
+        if "mask" in taken and x is None:
+            raise InputError("AIS: with a mask pass x too, of which what is known is looked at")
+        batch = {key: taken[key].validate(value, key) for key, value in told.items()}
+        batch[model.example.key] = np.zeros((count, *model.example.shape), np.float32) if x is None else x
+        for key, value in batch.items():
+            if len(value) != count:
+                raise InputError(f"AIS: {len(value)} {key}s for {count} examples; pass one for each")
+        return batch
+
+    def given(self, batch: Batch, part: slice):
+        """Returns what the model is given of a part of a batch."""
+        return self.model.given({key: tf.constant(value[part]) for key, value in batch.items()})
+
+    def simulate(self, count: int, given, seed) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns codes `(count, latent_size)` from the prior, and what p(x|z) makes of them."""
         of_z, of_x = tf.unstack(tf.random.split(seed, 2, alg="philox"))
         with self.model.averaged_weights():
-            z = self._draw(1, count, label, of_z)[0]
-            return z, self.model.likelihood(z, label).sample(seed=of_x)
+            z = self._draw(1, count, given, of_z)[0]
+            return z, self.model.likelihood(z, given).sample(seed=of_x)
 
-    def pilot(self, event, label, seed) -> tf.Tensor:
+    def pilot(self, event, given, seed) -> tf.Tensor:
         """Returns step sizes `(transitions, batch)`, adapted on chains that are then forgotten."""
         none = tf.zeros((len(self.inner), len(event)))
-        return self._up(self.pilot_chains, event, label, none, True, seed)[2]
+        return self._up(self.pilot_chains, event, given, none, True, seed)[2]
 
-    def forward(self, event, label, sizes, seed) -> AnnealedBound:
+    def forward(self, event, given, sizes, seed) -> AnnealedBound:
         """Follows chains from the prior to the posterior."""
-        return _bound(*self._up(self.chains, event, label, sizes, False, seed))
+        return _bound(*self._up(self.chains, event, given, sizes, False, seed))
 
-    def backward(self, z, event, label, sizes, seed) -> AnnealedBound:
+    def backward(self, z, event, given, sizes, seed) -> AnnealedBound:
         """Follows chains from draws `z` of the posterior, `(batch, latent_size)`, to the prior."""
         z = tf.tile(z[None], (self.chains, 1, 1))
         betas, rises, sizes = self.inner[::-1], -self.rises[::-1], tf.reverse(sizes, [0])
         with self.model.averaged_weights():
-            return _bound(*self._run(z, event, label, betas, rises, sizes, False, seed))
+            return _bound(*self._run(z, event, given, betas, rises, sizes, False, seed))
 
-    def _up(self, chains: int, event, label, sizes, adapts: bool, seed):
+    def _up(self, chains: int, event, given, sizes, adapts: bool, seed):
         """Returns what `_path` does from the prior on."""
         of_start, of_chains = tf.unstack(tf.random.split(seed, 2, alg="philox"))
         with self.model.averaged_weights():
-            z = self._draw(chains, len(event), label, of_start)
-            return self._run(z, event, label, self.inner, self.rises, sizes, adapts, of_chains)
+            z = self._draw(chains, len(event), given, of_start)
+            return self._run(z, event, given, self.inner, self.rises, sizes, adapts, of_chains)
 
-    def _draw(self, chains: int, count: int, label, seed) -> tf.Tensor:
+    def _draw(self, chains: int, count: int, given, seed) -> tf.Tensor:
         """Returns codes from the prior, `(chains, count, latent_size)`."""
-        prior = self.model.prior(label)
+        prior = self.model.prior(given)
         return prior.sample((chains,) if prior.batch_shape.rank else (chains, count), seed=seed)
 
     def _run(self, *arguments) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns what `_path` does, from a graph that is traced once for all numbers of examples and chains."""
-        arguments = [None if value is None else tf.convert_to_tensor(value) for value in arguments]
+        arguments = tf.nest.map_structure(lambda one: None if one is None else tf.convert_to_tensor(one), arguments)
         if self._graph is None:
-            steps, codes = len(self.inner), (None, None, self.model.latent_size)
-            shapes = [
-                codes,
-                (None, *self.model.example.shape),
-                (None,),
-                (steps,),
-                (steps + 1,),
-                (steps, None),
-                (),
-                (2,),
-            ]
+            steps = len(self.inner)
+            z, event, given, *_ = arguments
+
+            def any_number(one, axes: int = 1):
+                return None if one is None else tf.TensorSpec((*[None] * axes, *one.shape[axes:]), one.dtype)
+
             specs = [
-                None if value is None else tf.TensorSpec(shape, value.dtype)
-                for shape, value in zip(shapes, arguments, strict=True)
-            ]
+                any_number(z, 2), any_number(event), tf.nest.map_structure(any_number, given),
+                tf.TensorSpec((steps,)), tf.TensorSpec((steps + 1,), tf.float64), tf.TensorSpec((steps, None)),
+                tf.TensorSpec((), tf.bool), tf.TensorSpec((2,), tf.int32),
+            ]  # fmt: skip
             path = tf.function(self._path, autograph=False, jit_compile=self.jit_compile)
             self._graph = path.get_concrete_function(*specs)
         return self._graph(*arguments)
 
-    def _path(self, z, event, label, betas, rises, sizes, adapts, seed):
+    def _path(self, z, event, given, betas, rises, sizes, adapts, seed):
         """Weighs codes, moves them at the first temperature, weighs them again, and so on.
 
         Arguments:
             z: `(chains, batch, latent_size)`.
             event: where p(x|z) is evaluated.
-            label: of the examples, or None.
+            given: what the model is given with the examples, or None.
             betas: of each transition, float32 `(transitions,)`.
             rises: of beta, by which log p(x|z) is multiplied before each transition and after the last, float64
                 `(transitions + 1,)`.
@@ -315,7 +340,7 @@ class _Annealing:
             log w, float64 `(chains, batch)`; mean acceptance, float64 `(batch,)`; the step sizes.
         """
         transitions = betas.shape[0]
-        move = _Hamiltonian(self.model, event, label, tf.shape(z)[0], self.leapfrog_steps)
+        move = _Hamiltonian(self.model, event, given, self.leapfrog_steps)
 
         def step(index, state, log_w, accepted, size, kept):
             log_w += rises[index] * tf.cast(state[1], tf.float64)
@@ -341,16 +366,15 @@ class _Hamiltonian:
     A state has codes, log p(x|z), log p(z), and the gradients of both: so it is good at any beta.
     """
 
-    def __init__(self, model: LatentVariableModel, event, label, chains, leapfrog_steps: int):
+    def __init__(self, model: LatentVariableModel, event, given, leapfrog_steps: int):
         self.model, self.event, self.leapfrog_steps = model, event, leapfrog_steps
-        self.prior = model.prior(label)
-        self.label = None if label is None else tf.tile(label[None], (chains, 1))
+        self.prior, self.given = model.prior(given), given
 
     def densities(self, z) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Returns log p(x|z), log p(z), and their gradients, for codes `(chains, batch, latent_size)`."""
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(z)
-            log_likelihood = self.model.likelihood(z, self.label).log_prob(self.event)
+            log_likelihood = self.model.likelihood(z, self.given).log_prob(self.event)
             log_prior = self.prior.log_prob(z)
         slopes = [tape.gradient(log_density, z) for log_density in (log_likelihood, log_prior)]
         if any(slope is None for slope in slopes):
