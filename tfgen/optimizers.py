@@ -93,7 +93,7 @@ class SGHMC(keras.optimizers.Optimizer):
         rate, friction = (tf.cast(value, variable.dtype) for value in (learning_rate, self.friction))
         # Two players must not draw the same noise: their optimizers differ by name.
         key = tf.random.fold_in(tf.stack([self.seed, zlib.crc32(self.name.encode()) & 0x7FFFFFFF]), index, alg="philox")
-        key = tf.random.fold_in(key, tf.cast(self.iterations.value, tf.int32), alg="philox")
+        key = tf.random.fold_in(key, tf.cast(tf.convert_to_tensor(self.iterations), tf.int32), alg="philox")
         noise = tf.random.stateless_normal(variable.shape, key, dtype=variable.dtype, alg="philox")
         velocity = self._velocities[index]
         velocity.assign(

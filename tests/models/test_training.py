@@ -336,6 +336,77 @@ def test_compiling_anew_starts_the_optimizers_and_averages_anew():
     assert not game.averages
 
 
+def accumulating(steps, rate=1.0, **arguments):
+    return keras.optimizers.SGD(rate, gradient_accumulation_steps=steps, **arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"momentum": 0.5}, {"weight_decay": 0.25}, {"global_clipnorm": 0.5}], ids=str
+)
+def test_steps_whose_gradients_are_accumulated_equal_one_with_all_their_examples(arguments):
+    many, one = Game(alone=True), Game(alone=True)
+    many.compile(accumulating(4, 0.25, **arguments))
+    one.compile(keras.optimizers.SGD(0.25, **arguments))
+    x = points(-5, 2, 3, 4, -6, 7, 8, 11)
+    play(many, 8, x)
+    play(one, 2, x, batch_size=4)
+    assert many.numbers == pytest.approx(one.numbers, rel=1e-6)
+    assert many.numbers[0] != 1.0
+
+
+def test_averages_and_after_move_wait_while_gradients_are_accumulated():
+    moves = []
+
+    class Watched(Game):
+        def after_move(self, player, terms):
+            moves.append((player.name, int(self._steps.value)))
+
+    game = eager(Watched(), {"first": accumulating(2), "second": keras.optimizers.SGD(0.0)}, ema={"first": 0.75})
+    play(game, 3, points(3.0, 3.0, 3.0))
+    assert moves == [("second", 1), ("first", 2), ("second", 2), ("second", 3)]
+    assert game.numbers == (-4.0, 5.0)
+    np.testing.assert_allclose(game.sample(1)[0], averaged([1.0, -4.0], 0.75), rtol=1e-6)
+    play(game, 1, points(3.0))
+    assert moves[4:] == [("first", 4), ("second", 4)]
+    np.testing.assert_allclose(game.sample(1)[0], averaged([1.0, -4.0, -9.0], 0.75), rtol=1e-6)
+
+
+def test_a_player_that_moves_on_every_nth_step_accumulates_over_those():
+    game = Game(every=2)
+    game.compile({"first": keras.optimizers.SGD(0.0), "second": accumulating(2)})
+    seen = []
+    for _ in range(4):
+        play(game, 1, points(3.0))
+        seen.append(game.numbers)
+    assert seen == [(1.0, 5.0)] * 3 + [(1.0, 4.0)]
+
+
+def test_accumulated_gradients_survive_a_file(tmp_path):
+    game = Game()
+    game.compile(accumulating(2), ema=0.75)
+    play(game, 1, points(1.0))
+    game.save(tmp_path / "game.keras")
+    loaded = keras.saving.load_model(tmp_path / "game.keras")
+    for each in (game, loaded):
+        play(each, 1, points(3.0))
+        assert each.numbers == (1.0 - 4.0, 5.0 - (1.0 - 3.0) / 2.0)  # the second met a before and after its move
+    np.testing.assert_array_equal(loaded.sample(1), game.sample(1))
+
+
+def test_gradients_are_clipped_to_the_norm_of_their_own_player():
+    game = eager(Game(), keras.optimizers.SGD(1.0, global_clipnorm=2.0))
+    play(game, 1, points(3.0))
+    # The first's gradient, 5, becomes 2; the second's, a = -1, is short enough by itself.
+    assert game.numbers == pytest.approx((-1.0, 6.0))
+
+
+def test_weights_decay_with_their_own_players_moves():
+    game = eager(Game(every=2), keras.optimizers.SGD(1.0, weight_decay=0.25))
+    play(game, 2, points(3.0, 3.0))
+    a = 0.75 * (0.75 * 1.0 - 5.0) - 5.0
+    assert game.numbers == (a, 0.75 * 5.0 - a)
+
+
 # Averaged weights.
 
 
@@ -496,21 +567,6 @@ def test_another_seed_trains_otherwise():
         play(game, 2, points(3.0, 3.0))
         numbers.append(game.numbers)
     assert numbers[0] == numbers[1] != numbers[2]
-
-
-# Precision and replicas.
-
-
-def test_under_mixed_float16_every_players_optimizer_scales_its_loss(tmp_path):
-    game = eager(Game(dtype="mixed_float16"), keras.optimizers.SGD(1.0))
-    for optimizer in game.optimizers.values():
-        assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        assert isinstance(optimizer.inner_optimizer, keras.optimizers.SGD)
-    play(game, 1, points(3.0))
-    assert game.numbers == played(1)
-    game.save(tmp_path / "game.keras")
-    for optimizer in keras.saving.load_model(tmp_path / "game.keras").optimizers.values():
-        assert isinstance(optimizer.inner_optimizer, keras.optimizers.SGD)
 
 
 # Data that do not fit.

@@ -251,7 +251,10 @@ class GenerativeModel(keras.Model, abc.ABC):
 
         Arguments:
             optimizer: nothing for the paper's; one, of which each of several players gets its own copy; or a dict
-                with one for each player. One that is in use already is copied too.
+                with one for each player. One that is in use already is copied too. Under `mixed_float16` each becomes a
+                `LossScaleOptimizer`, unless it is one; steps whose scaled gradients overflow move nothing, and each
+                player's are counted as `skipped_steps`. With `gradient_accumulation_steps` a player moves, and averages
+                and `after_move` act, on every k-th of its steps only; a schedule counts the steps.
             ema: decay of a moving average of all players' weights, or a dict with those of some players; less in the
                 first moves, see `WeightAverage`. Averaged weights are used to evaluate, sample and export; training
                 goes on with the raw ones.
@@ -296,15 +299,16 @@ class GenerativeModel(keras.Model, abc.ABC):
             optimizer = keras.optimizers.get(chosen)
         except ValueError as error:
             raise InputError(f"optimizer of {player.name!r}: {str(error).splitlines()[0]}") from error
-        if optimizer is None or getattr(optimizer, "use_ema", False):
+        if optimizer is None or getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False):
             reason = "None" if optimizer is None else "use_ema is done by compile(ema=...)"
             raise InputError(f"optimizer of {player.name!r}: {reason}")
-        if copy or optimizer.built:
+        if copy or optimizer.built or getattr(optimizer, "inner_optimizer", optimizer).built:
             optimizer = optimizer.from_config(optimizer.get_config())
-        if self.dtype_policy.name == "mixed_float16":
+        scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if self.dtype_policy.name == "mixed_float16" and not scales:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        # Keras' callbacks tell several optimizers apart by their names.
-        optimizer.name = player.name
+        # Keras' callbacks tell several optimizers apart by their names, and `SGHMC` its noise.
+        optimizer.name = getattr(optimizer, "inner_optimizer", optimizer).name = player.name
         # Built now: state that is not there yet is skipped when weights are loaded.
         optimizer.build(player.variables)
         return optimizer
@@ -334,8 +338,6 @@ class GenerativeModel(keras.Model, abc.ABC):
         optimizers = {
             name: keras.saving.deserialize_keras_object(optimizer) for name, optimizer in config["optimizer"].items()
         }
-        # The policy wraps each optimizer again.
-        optimizers = {name: getattr(optimizer, "inner_optimizer", optimizer) for name, optimizer in optimizers.items()}
         self.compile(**{**config, "optimizer": optimizers})
 
     @property
@@ -510,6 +512,9 @@ class GenerativeModel(keras.Model, abc.ABC):
         """Moves one player down its loss, measures its terms, and returns them."""
         variables = [variable.value for variable in player.variables]
         optimizer = self.optimizers[player.name]
+        scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        # A forward pass that overflows leaves its infinities in statistics of batches.
+        kept = [(weight, tf.identity(weight.value)) for weight in self._statistics()] if scaling else []
         with tf.GradientTape(persistent=self.faults is not None, watch_accessed_variables=False) as tape:
             tape.watch(variables)
             terms = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
@@ -521,20 +526,41 @@ class GenerativeModel(keras.Model, abc.ABC):
         if unreached:
             raise InputError(f"{self.name}: the loss of {player.name!r} does not depend on {', '.join(unreached)}")
         if self.faults is None:
-            self._apply(player, gradients, terms)
+            skipped = self._apply(player, gradients, terms)
         else:
             # Scaled gradients may overflow: their optimizer skips such steps itself.
-            seen = [] if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else gradients
+            seen = [] if scaling else gradients
             good = self.faults.look(self._steps.value, player, batch, terms, seen, tape)
-            tf.cond(good, lambda: self._apply(player, gradients, terms), lambda: None)
+            skipped = tf.cond(good, lambda: self._apply(player, gradients, terms), lambda: tf.constant(False))
         self._report(player, terms, loss, batch)
+        if scaling:
+            tf.cond(skipped, lambda: _put_back(kept), lambda: None)
+            self._report_skipped(player, skipped)
         return terms
 
-    def _apply(self, player: Player, gradients: Sequence, terms: Terms) -> None:
+    def _statistics(self) -> list[keras.Variable]:
+        """Returns the weights that a forward pass may change."""
+        others = [self._random_count, *(weight for average in self.averages.values() for weight in average.weights)]
+        others = {id(weight) for weight in others}
+        return [weight for weight in self.non_trainable_weights if id(weight) not in others]
+
+    def _apply(self, player: Player, gradients: Sequence, terms: Terms) -> tf.Tensor:
+        """Gives a player's optimizer the gradients, and returns whether it skipped them since they overflowed."""
         optimizer = self.optimizers[player.name]
+        scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        moves = tf.identity(optimizer.iterations)
+        scale = tf.identity(optimizer.dynamic_scale) if scaling else None
         optimizer.apply(gradients, player.variables)
+        if scaling or optimizer.gradient_accumulation_steps:
+            # Skipped, or added to those of the next steps: the weights are what they were.
+            tf.cond(optimizer.iterations > moves, lambda: self._moved(player, terms), lambda: None)
+        else:
+            self._moved(player, terms)
+        return optimizer.dynamic_scale < scale if scaling else tf.constant(False)
+
+    def _moved(self, player: Player, terms: Terms) -> None:
         if player.name in self.averages:
-            self.averages[player.name].update(optimizer.iterations)
+            self.averages[player.name].update(self.optimizers[player.name].iterations)
         self.after_move(player, terms)
 
     def watch_faults(self, on: bool = True) -> None:
@@ -551,6 +577,11 @@ class GenerativeModel(keras.Model, abc.ABC):
         for name, value in named.items():
             self._meters.get(name, ScalarMean).update_state(value, sample_weight=weight)
         self._reported[player.name] = tuple(named)
+
+    def _report_skipped(self, player: Player, skipped) -> None:
+        name = f"{player.name}_skipped_steps" if len(self.optimizers) > 1 else "skipped_steps"
+        self._meters.get(name, keras.metrics.Sum).update_state(tf.cast(skipped, tf.float32))
+        self._reported[player.name] += (name,)
 
     def _monitor(self, terms: Mapping[str, Terms], batch: Batch) -> list[str]:
         """Reports what `monitors` says of a step's terms, and returns the names."""
@@ -686,6 +717,12 @@ class GenerativeModel(keras.Model, abc.ABC):
         for index, generator in enumerate(self._seed_generators_below()):
             if f"seed_generator_{index}" in store.keys():  # noqa: SIM118
                 generator.state.assign(store[f"seed_generator_{index}"])
+
+
+def _put_back(kept: Iterable[tuple[keras.Variable, tf.Tensor]]) -> None:
+    """Gives variables the values that were kept of them."""
+    for variable, value in kept:
+        variable.assign(value)
 
 
 def _nested(kind: type, value):
