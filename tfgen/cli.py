@@ -153,6 +153,9 @@ def train(
         str | None, typer.Option(help="stop, rollback (to the last checkpoint, with half the rate) or off.  [off]")
     ] = None,
     rollbacks: Annotated[int | None, typer.Option(min=1, help="How many at most.  [3]")] = None,
+    deterministic: Annotated[
+        bool | None, typer.Option("--deterministic", help="The same numbers to the last bit each time; may be slower.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
@@ -174,22 +177,23 @@ def train(
     given = {
         "data": data, "epochs": epochs, "batch_size": batch_size, "precision": precision, "seed": seed,
         "learning_rate": learning_rate, "ema": ema, "validation": validation, "conditional": conditional,
-        "samples": samples, "every": every, "doctor": doctor, **kept, "arguments": parse_settings(settings or []) or None,
-        "data_options": _without_none(options) or None,
+        "samples": samples, "every": every, "doctor": doctor, "deterministic": deterministic, **kept,
+        "arguments": parse_settings(settings or []) or None, "data_options": _without_none(options) or None,
     }  # fmt: skip
     given = _without_none(given)
     verbose = _verbosity(quiet)
     training.check_unlocked(out)
     if resume:
-        training.check_same(training.Run.open(out), id, given)
-        _start()
+        begun = training.Run.open(out)
+        training.check_same(begun, id, given)
+        _start(one_at_a_time=begun.record["training"].get("deterministic", False))
         with _resumable(out):
             run = training.resume(out, epochs=epochs, verbose=verbose, **kept)
     else:
         check_arguments(get_entry(id), given.get("arguments", {}))
         training.check_precision(precision)
         training.Run.check_free(out, force=force)
-        _start()
+        _start(one_at_a_time=bool(deterministic))
         command = ["tfgen", *sys.argv[1:]]
         with _resumable(out):
             run = training.train(id, out=out, command=command, verbose=verbose, force=force, **given)
@@ -384,9 +388,15 @@ def _resumable(out: pathlib.Path) -> Iterator[None]:
         raise typer.Exit(code) from None
 
 
-def _start() -> None:
-    """Imports TensorFlow without the lines that it writes to stderr about drivers and instruction sets."""
+def _start(one_at_a_time: bool = False) -> None:
+    """Imports TensorFlow without the lines that it writes to stderr about drivers and instruction sets.
+
+    Arguments:
+        one_at_a_time: whether it is to run one operation at a time, which it is told before it starts.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if one_at_a_time:
+        os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     sys.stderr.flush()
     stderr = os.dup(2)
     # TensorFlow writes them from C++ and before its log level counts; so the file descriptor is what has to be turned.

@@ -7,7 +7,17 @@ from PIL import Image
 import tfgen
 from tfgen.endpoints import Label, endpoint
 from tfgen.specs import Images, Labels, Points
-from tfgen.training.callbacks import HistoryLog, RunCheckpoint, SampleGrid, ScalarLog, preview_picture, read_history
+from tfgen.training import callbacks
+from tfgen.training.callbacks import (
+    HistoryLog,
+    Progress,
+    RunCheckpoint,
+    SampleGrid,
+    ScalarLog,
+    duration,
+    preview_picture,
+    read_history,
+)
 from tfgen.training.checkpoints import Checkpoints, Place, read_place
 from tfgen.training.run import Interrupted
 
@@ -169,3 +179,38 @@ def test_a_stop_in_the_last_epoch_lets_it_finish(tmp_path):
     asked = []
     fit(small(), [RunCheckpoint(tmp_path, stop=lambda: len(asked) >= 3 or asked.append(0))], epochs=1)
     assert read_place(Checkpoints(tmp_path).newest()) == Place(1)
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_progress_tells_images_per_second_and_the_time_that_is_left_of_the_whole_training(verbose, monkeypatch, capsys):
+    clock = iter([0.0, 9.0, 9.5, 10.0, 11.0, 20.0, 20.5, 21.0, 21.5, 26.0])
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(clock))
+    progress, model = Progress(batch_size=32, epochs=5), small()
+    progress.set_model(model)
+    progress.set_params({"verbose": verbose, "epochs": 5, "steps": 3})
+    for epoch in (2, 3):
+        progress.on_epoch_begin(epoch)
+        for batch in range(3):
+            progress.on_train_batch_end(batch, {"loss": 1.0})
+        progress.on_epoch_end(epoch, {"loss": 1.0, "val_loss": 2.0})
+    told = capsys.readouterr().out.replace("\x08", "")
+    # Two steps of 32 in a second, behind one of nine seconds.
+    assert told.count("images/s: 64.0") >= 2
+    assert "val_loss: 2.0" in told
+    # Two epochs are left behind the third, of 11 seconds each; one behind the fourth, of which 6 are known.
+    assert "epoch 3 of 5, 22 s left\n" in told
+    assert "epoch 4 of 5, 6 s left\n" in told
+
+
+def test_progress_takes_the_place_of_keras_bar(capsys):
+    model = small()
+    x = np.zeros((8, 2), np.float32)
+    model.fit(x, x[:, :1], batch_size=2, epochs=2, callbacks=[Progress(2, 2, "points")], verbose=2)
+    told = capsys.readouterr().out
+    assert told.count("points/s") == told.count("loss") == 2
+    assert told.count("left") == 1
+
+
+def test_durations_are_told_in_two_units():
+    told = {0.2: "0 s", 59: "59 s", 60: "1 min 00 s", 200: "3 min 20 s", 3600: "1 h 00 min", 7500.0: "2 h 05 min"}
+    assert {seconds: duration(seconds) for seconds in told} == told

@@ -198,6 +198,56 @@ def epoch_of(epoch: int, params: dict) -> str:
     return f"{epoch + 1} of {params['epochs']}"
 
 
+class Progress(keras.callbacks.ProgbarLogger):
+    """Keras' bar, or line per epoch, with examples per second, and behind each epoch the time that is left of all.
+
+    Examples per second are those of the epoch's steps behind the first, which may be traced; the time that is left counts
+    what is done between epochs too. Put it last.
+
+    Arguments:
+        batch_size: examples in a step.
+        epochs: how many the whole training has.
+        unit: what the examples are.
+    """
+
+    def __init__(self, batch_size: int, epochs: int, unit: str = "images"):
+        super().__init__()
+        self.batch_size, self.in_all, self.unit = batch_size, epochs, unit
+        self._first, self._rate, self._took = None, {}, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        self._began = time.monotonic()
+        self._first, self._rate = None, {}
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.monotonic()
+        self._first = self._first or (batch, now)
+        steps, seconds = batch - self._first[0], now - self._first[1]
+        if steps and seconds > 0.0:
+            self._rate = {f"{self.unit}/s": round(steps * self.batch_size / seconds, 1)}
+        super().on_train_batch_end(batch, (logs or {}) | self._rate)
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, (logs or {}) | self._rate)
+        self._took.append(time.monotonic() - self._began)
+        left = self.in_all - epoch - 1
+        if self.verbose and left:
+            typical = self._took[1:] or self._took  # in the first, graphs are traced
+            print(
+                f"epoch {epoch + 1} of {self.in_all}, {duration(left * sum(typical) / len(typical))} left", flush=True
+            )
+
+
+def duration(seconds: float) -> str:
+    """Returns "2 h 05 min", "3 min 20 s" or "7 s"."""
+    seconds = max(round(seconds), 0)
+    for unit, small, size in (("h", "min", 3600), ("min", "s", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} {seconds % size // (size // 60):02d} {small}"
+    return f"{seconds} s"
+
+
 class FaultWatch(keras.callbacks.Callback):
     """Ends a `fit` at the first number that is none, before anything is saved.
 

@@ -50,6 +50,7 @@ def train(
     keep_best: str | None = None,
     on_nan: str = "off",
     rollbacks: int = 3,
+    deterministic: bool = False,
     callbacks: Sequence = (),
     verbose: int | str = "auto",
     command: Sequence[str] | None = None,
@@ -58,7 +59,7 @@ def train(
     """Trains a model and returns its run, a folder that `resume` can go on with.
 
     What is not given comes from the model's recipe for the data. The same arguments give the same numbers, whether
-    or not the run was interrupted and resumed.
+    or not the run was interrupted and resumed; but for their last bits, unless they are asked for by `deterministic`.
 
     Arguments:
         id: of the registry.
@@ -85,6 +86,8 @@ def train(
             step of `dcgan` and 5 % of one of a perceptron `vae` on a CPU, and a second or two before the first step. A
             `doctor` looks anyway, and stops.
         rollbacks: how often at most.
+        deterministic: whether the same arguments give the same numbers to their last bit on the same machine. TensorFlow
+            then runs one operation at a time, which has to be asked for before its first.
         callbacks: of Keras, beside the run's own.
         verbose: of Keras: 0 is silent, 1 a progress bar, 2 a line per epoch.
         command: what the user typed, for the record.
@@ -104,12 +107,14 @@ def train(
         "batch_size": recipe["batch_size"] if batch_size is None else batch_size,
         "seed": seed, "precision": precision, "learning_rate": learning_rate, "ema": ema, "validation": validation,
         "samples": samples, "every": every, "doctor": doctor, "keep_last": keep_last, "keep_best": keep_best,
-        "on_nan": on_nan, "rollbacks": rollbacks,
+        "on_nan": on_nan, "rollbacks": rollbacks, "deterministic": deterministic,
     }  # fmt: skip
     _check_numbers(training)
     out = out or default_folder(id, data)
     lock.check_free(out)
     Run.check_free(out, force=force)
+    if deterministic:
+        _one_at_a_time()
 
     from tfgen.data import names, open_source
     from tfgen.models import AdversarialModel
@@ -230,10 +235,31 @@ def resume(
         epochs = training["epochs"]
         if epochs < place.epoch + (place.step > 0):
             raise InputError(f"{path}: has {place.epoch} epochs already; --epochs {epochs} cannot be reached")
+        if training.get("deterministic"):
+            _one_at_a_time()
         source = run.source()
         model, place = _load(run, source, checkpoint)
         _write(run, status="running", training=training, ended=None)
         return _fit(run, model, source, place, callbacks, verbose)
+
+
+def _one_at_a_time() -> None:
+    """Has TensorFlow run one operation at a time; what several threads add up is not always added in the same order.
+
+    Raises:
+        InputError: it has begun with more.
+    """
+    import tensorflow as tf
+
+    if os.environ.get("TF_NUM_INTEROP_THREADS") == "1":
+        return
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        raise InputError(
+            "deterministic: TensorFlow runs already, with several threads for operations; ask for it before anything is "
+            "computed, or start Python with TF_NUM_INTEROP_THREADS=1"
+        ) from None
 
 
 def _write(run: Run, **changes) -> None:
@@ -305,7 +331,7 @@ def _fit(run: Run, model, source, place: Place, callbacks: Sequence, verbose) ->
 
 def _fit_once(run: Run, model, source, place: Place, callbacks: Sequence, verbose, stop) -> None:
     """Trains from a place to the end."""
-    from tfgen.training.callbacks import FaultWatch, HistoryLog, RunCheckpoint, SampleGrid, ScalarLog
+    from tfgen.training.callbacks import FaultWatch, HistoryLog, Progress, RunCheckpoint, SampleGrid, ScalarLog
 
     training = run.record["training"]
     epochs, every = training["epochs"], training["every"]
@@ -319,6 +345,8 @@ def _fit_once(run: Run, model, source, place: Place, callbacks: Sequence, verbos
     plane = _plane(source)
 
     board = ScalarLog(run.path / "tensorboard")
+    unit = {"image": "images", "point": "points"}.get(model.example.key, "examples")
+    progress = [] if verbose == 0 else [Progress(training["batch_size"], epochs, unit)]
 
     def fit(data, begin, last):
         own = [
@@ -332,7 +360,7 @@ def _fit_once(run: Run, model, source, place: Place, callbacks: Sequence, verbos
             ),
         ]  # fmt: skip
         model.fit(
-            data, initial_epoch=begin, epochs=last, validation_data=validation, callbacks=[*callbacks, *own],
+            data, initial_epoch=begin, epochs=last, validation_data=validation, callbacks=[*callbacks, *own, *progress],
             verbose=verbose, shuffle=False, total_epochs=epochs,
         )  # fmt: skip
 
