@@ -26,19 +26,26 @@ def batch_of(model, count):
     return batch | ({"label": Label().reference(model, count, 0)} if model.label else {})
 
 
-def built(id, policy, weights=None):
+def built(id, policy, like=None):
+    """Returns a small model, compiled, with the weights of another that is not."""
     cls = get_class(id)
     with precision_policy(policy):
         model = cls(**small_arguments(cls))
-    if weights is not None:
-        model.set_weights(weights)
-    model.compile()
+    if like is not None:
+        model.set_weights(like.get_weights())
+        model.compile()
+    for layer in model._flatten_layers(include_self=False):
+        # Layers of Keras draw their noise in the dtype in which they compute: it would be other noise.
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+        elif isinstance(layer, keras.layers.GaussianNoise):
+            layer.stddev = 0.0
     return model
 
 
 def test_bfloat16_has_the_figures_of_float32_after_200_steps(id):
-    full = built(id, "float32")
-    half = built(id, "mixed_bfloat16", full.get_weights())
+    start = built(id, "float32")
+    full, half = built(id, "float32", like=start), built(id, "mixed_bfloat16", like=start)
     assert {layer.compute_dtype for layer in half._flatten_layers(include_self=False) if layer.weights} >= {"bfloat16"}
     data = batch_of(full, 64)
     figures = []
@@ -48,8 +55,8 @@ def test_bfloat16_has_the_figures_of_float32_after_200_steps(id):
         figures.append(model.evaluate(data, batch_size=16, verbose=0, return_dict=True))
     assert figures[0].keys() == figures[1].keys()
     for name, value in figures[0].items():
-        if name.startswith("accuracy"):
-            continue  # of 64 examples, some lie on the edge
+        if name.startswith("accuracy") or name.endswith("_se"):
+            continue  # some of 64 examples lie on the edge of a class; an error of an error is not what a paper prints
         scale = max(abs(value), abs(value - first.get(name, value)))
         assert abs(figures[1][name] - value) <= RELATIVE * scale + ABSOLUTE, (name, first, figures)
 
@@ -68,6 +75,7 @@ def test_half_precision_ends_before_terms_and_figures(id):
 
 def test_float16_moves_or_skips_and_counts(id):
     model = built(id, "mixed_float16")
+    model.compile()
     stages = model.stages()
     history = model.fit(batch_of(model, 8), batch_size=4, epochs=len(stages), verbose=0).history
     for player in model.players():

@@ -12,6 +12,7 @@ from tfgen.models.generative import GenerativeModel, ensure_network
 from tfgen.models.lines import analogy, arc, straight
 from tfgen.models.players import Batch, Player, Terms
 from tfgen.networks import default_discriminator, default_generator
+from tfgen.precision import full
 from tfgen.specs import Images, Labels, Points
 
 tfd = tfp.distributions
@@ -121,10 +122,10 @@ class AdversarialModel(GenerativeModel):
         return self.example.to_network(batch[self.example.key])
 
     def fake(self, batch: Batch) -> tf.Tensor:
-        """Returns as many fresh samples as the batch has examples, as networks see them; of their classes if asked."""
+        """Returns as many fresh samples as the batch has, as networks see them, float32; of its classes if asked."""
         count = tf.shape(batch[self.example.key])[0]
         z = self.latent_prior().sample(count, seed=self.seed())
-        return self.generator(self.with_class(z, batch.get("label")), training=self.in_training)
+        return full(self.generator(self.with_class(z, batch.get("label")), training=self.in_training))
 
     def with_class(self, z, label=None) -> tf.Tensor:
         """Returns codes as the generator takes them: where samples can be asked for by class, with that behind."""
