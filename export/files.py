@@ -26,7 +26,7 @@ def seal(folder: pathlib.Path, card: dict) -> None:
     """
     files = {
         name: {"size": file.stat().st_size, "sha256": _sha256(file)}
-        for name, file in _walk(folder).items()
+        for name, file in walk(folder).items()
         if name not in _UNLISTED
     }
     write_card(folder, card | {"files": files})
@@ -52,7 +52,7 @@ def check_files(path, *, content: bool = True) -> dict:
         return read_file(path)[1]
     folder, card = pathlib.Path(path), read_card(path)
     listed = _listed(card, folder / NAME)
-    found = _walk(folder)
+    found = walk(folder)
     for name in sorted(listed.keys() - found.keys()):
         raise InputError(f"{folder / name}: missing; export anew")
     for name in sorted(found.keys() - listed.keys() - _UNLISTED):
@@ -84,7 +84,7 @@ def _listed(card: dict, where: pathlib.Path) -> dict[str, tuple[int, str]]:
     return listed
 
 
-def _walk(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+def walk(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """Returns relative path -> file, sorted; refuses links, pipes and devices, which lead out or never end."""
     found = {}
     try:

@@ -8,7 +8,7 @@ import pathlib
 import zipfile
 from collections.abc import Iterable, Mapping
 
-from tfgen.errors import InputError
+from tfgen.errors import InputError, first_line
 from tfgen.export.card import FORMAT
 from tfgen.export.comparison import Case
 from tfgen.export.folder import sync, workspace
@@ -92,15 +92,23 @@ def _pack(model) -> bytes:
 
 
 def operations(data: bytes) -> list[str]:
-    """Returns the operations of a model: `CONV_2D` and the like if they are built in, else the name that they bear."""
+    """Returns the operations of a model: `CONV_2D` and the like if they are built in, else the name that they bear.
+
+    Raises:
+        InputError: it is no model.
+    """
     from tensorflow.lite.python import schema_py_generated as schema
 
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
     found = set()
-    for code in schema.ModelT.InitFromObj(schema.Model.GetRootAs(data)).operatorCodes:
-        number = max(code.builtinCode, code.deprecatedBuiltinCode)
-        custom = number == schema.BuiltinOperator.CUSTOM
-        found.add(f"custom {code.customCode.decode()}" if custom else names[number])
+    try:
+        model = schema.Model.GetRootAs(data)
+        for code in map(model.OperatorCodes, range(model.OperatorCodesLength())):
+            number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+            custom = number == schema.BuiltinOperator.CUSTOM
+            found.add(f"custom {code.CustomCode().decode()}" if custom else names[number])
+    except Exception as error:  # there is no end to what a damaged model can raise
+        raise InputError(f"no TF-Lite model, or a damaged one ({first_line(error)})") from error
     return sorted(found)
 
 
@@ -170,7 +178,12 @@ def read_file(path) -> tuple[bytes, dict, list[Case]]:
     model = content[:start]
     try:
         card = json.loads(text)
-        form, files, kind, _ = card["format"], card["files"], card["kind"], dict(card["precisions"])
+        form, files, kind = card["format"], card["files"], card["kind"]
+        told, peak = dict(card["precisions"]).values(), card.get("peak")
+        if not (isinstance(files, dict) and all(isinstance(one, str) for one in told)):
+            raise ValueError("files or precisions are told otherwise")
+        if not (peak is None or (isinstance(peak, int) and peak > 0)):
+            raise ValueError(f"peak {peak!r}")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: its card is none of a TF-Lite file ({error}); do not trust it") from None
     if (form, kind) != (FORMAT, "tflite"):

@@ -1,7 +1,12 @@
 """Several models in one file, and what travels with them."""
 
 import contextlib
+import hashlib
+import io
+import json
 import os
+import pickle
+import zipfile
 
 import flatbuffers
 import numpy as np
@@ -10,8 +15,10 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tfgen.errors import InputError
+from tfgen.export import verify
 from tfgen.export.card import FORMAT
 from tfgen.export.comparison import Case
+from tfgen.export.lite import files
 from tfgen.export.lite.files import check_free, merge, operations, read_file, write_file
 from tfgen.export.lite.running import Interpreter
 
@@ -153,6 +160,105 @@ def test_a_card_that_lacks_what_is_read_is_refused(parts, tmp_path):
     write_file(tmp_path / "card.tflite", parts["product"], {"format": FORMAT, "kind": "tflite"}, CASES)
     with pytest.raises(InputError, match="its card is none of a TF-Lite file"):
         read_file(tmp_path / "card.tflite")
+
+
+@pytest.mark.parametrize(
+    "told", [{"precisions": {"product": 7}}, {"precisions": {}, "peak": "high"}, {"precisions": {}, "peak": 0}], ids=str
+)
+def test_a_card_that_tells_other_things_than_are_read_is_refused(parts, tmp_path, told):
+    write_file(tmp_path / "card.tflite", parts["product"], CARD | told, CASES)
+    with pytest.raises(InputError, match="its card is none of a TF-Lite file"):
+        verify(tmp_path / "card.tflite")
+
+
+def rewritten(file, change):
+    """Writes the archive behind a model anew: member -> content as `change` gives it."""
+    model = read_file(file)[0]
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    content = io.BytesIO(model)
+    with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in change(members).items():
+            archive.writestr(name, part)
+    file.write_bytes(content.getvalue())
+
+
+def with_card(members, **told):
+    text = json.dumps(json.loads(members["card.json"]) | told).encode()
+    return members | {
+        "card.json": text,
+        "card.json.sha256": f"{hashlib.sha256(text).hexdigest()}  card.json\n".encode(),
+    }
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/cron.d/evil", "evil.pkl", "card.json/../x"])
+def test_an_archive_with_other_members_is_refused_and_nothing_is_unpacked(file, tmp_path, name):
+    rewritten(file, lambda members: members | {name: pickle.dumps(print)})
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="was not written by tfgen"):
+        verify(file)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_member_that_would_fill_the_memory_is_not_unpacked(file, monkeypatch):
+    rewritten(file, lambda members: members | {"reference.npz": bytes(2**24)})
+    assert file.stat().st_size < 2**17
+    monkeypatch.setattr(files, "_UNPACKED", 2**20)
+    monkeypatch.setattr(zipfile.ZipFile, "read", None)
+    with pytest.raises(InputError, match="unpack to more than 1,048,576 bytes"):
+        read_file(file)
+
+
+def test_pickles_among_the_reference_cases_are_refused_and_do_not_run(file):
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=True, index=np.array([print]))
+    cases = content.getvalue()
+
+    def change(members):
+        told = json.loads(members["card.json"])["files"]
+        told["reference.npz"] = {"size": len(cases), "sha256": hashlib.sha256(cases).hexdigest()}
+        return with_card(members | {"reference.npz": cases}, files=told)
+
+    rewritten(file, change)
+    with pytest.raises(InputError, match="damaged, or no reference cases"):
+        verify(file)
+
+
+@pytest.mark.parametrize(
+    "told", [{"files": []}, {"files": {}}, {"files": {"../model": {}}}, {"kind": "saved_model"}], ids=str
+)
+def test_a_card_without_checksums_of_the_parts_is_refused(file, told):
+    rewritten(file, lambda members: with_card(members, **told))
+    with pytest.raises(InputError, match="card is none of a TF-Lite file|SHA-256 of its model|format"):
+        verify(file)
+
+
+def test_what_is_no_model_gets_a_clear_line_though_a_card_tells_of_it(parts, tmp_path):
+    model, rng = parts["product"], np.random.default_rng(0)
+    broken = [
+        b"",
+        b"TFL3" * 9,
+        bytes(2000),
+        model[: len(model) // 2],
+        rng.bytes(2000),
+        model[:100] + rng.bytes(len(model) - 100),
+    ]
+    for number, data in enumerate(broken):
+        path = tmp_path / f"{number}.tflite"
+        write_file(path, data, CARD | {"precisions": {"product": "float32"}}, CASES)
+        with pytest.raises(InputError, match="no TF-Lite model|LiteRT does not take the model") as caught:
+            verify(path)
+        assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+def test_signatures_that_only_the_card_or_only_the_model_has_are_named(parts, tmp_path):
+    path = tmp_path / "model.tflite"
+    write_file(path, parts["product"], CARD | {"precisions": {"double": "float32"}}, CASES)
+    problems = {row.signature: row.problem for row in verify(path).rows}
+    assert problems == {
+        "double": "does not run: no signature 'double'; there are product",
+        "product": "no case to compare with",
+    }
 
 
 def test_a_card_of_another_format_is_refused(parts, tmp_path):
