@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from tfgen.errors import InputError
+from tfgen.evaluation import frechet_distance
 from tfgen.export.card import jsonable
 
 #: A float may differ by this much, times the size of the expected number where that is above 1.
@@ -36,6 +37,12 @@ STRICT = Limits()
 #: For numbers that are kept with fewer bits: what they lose is told, and is no problem while it is finite.
 LOSSY = Limits(math.inf, 1.0)
 
+#: Examples from which on a case is a set of samples, of which a report tells how far its distribution has moved.
+SAMPLES = 128
+
+# Numbers of an example that are looked at for that.
+_FEATURES = 16
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -59,6 +66,8 @@ class Row:
         equal: share of equal integers, the worst case's; None for floats.
         loss: mean error as a share of the range of what is expected, the worst case's.
         rms_error: root of the mean square error, the worst case's.
+        frechet: Fréchet distance between what is expected and what is answered, of cases of samples (see `moved`).
+        chance: the same between the two halves of what is expected, which is what chance alone makes of as few.
         problem: why it is not ok, or empty.
     """
 
@@ -71,6 +80,8 @@ class Row:
     equal: float | None = None
     loss: float | None = None
     rms_error: float | None = None
+    frechet: float | None = None
+    chance: float | None = None
     problem: str = ""
 
     @property
@@ -116,8 +127,15 @@ class Report:
             return None
         return 20.0 * math.log10(self.peak / row.rms_error) if row.rms_error else math.inf
 
+    @staticmethod
+    def frechet(row: Row) -> str:
+        """Returns how far samples have moved, beside what chance does to half as many; `-` where there are none."""
+        return "-" if row.frechet is None else f"{row.frechet:.2g} (chance {row.chance:.2g})"
+
     def __str__(self) -> str:
-        lines = [("signature", "output", "shape", "dtype", "max error", "mean error", "equal", "loss", "PSNR", "")]
+        lines = [
+            ("signature", "output", "shape", "dtype", "max error", "mean error", "equal", "loss", "PSNR", "Fréchet", "")
+        ]
         for row in self.rows:
             errors = ("-" if error is None else f"{error:.1e}" for error in (row.max_error, row.mean_error))
             # Rounded down, so that only equal arrays are printed as 100%.
@@ -125,9 +143,10 @@ class Report:
             loss = "-" if row.loss is None else f"{row.loss:.1%}"
             psnr = "-" if self.psnr(row) is None else f"{self.psnr(row):.1f} dB"
             names = (row.signature, *("-" if it is None else str(it) for it in (row.output, row.shape, row.dtype)))
-            lines.append((*names, *errors, equal, loss, psnr, "ok" if row.ok else f"FAILED: {row.problem}"))
+            lossy = (loss, psnr, self.frechet(row))
+            lines.append((*names, *errors, equal, *lossy, "ok" if row.ok else f"FAILED: {row.problem}"))
         if self.limits == STRICT:
-            lines = [line[:7] + line[9:] for line in lines]
+            lines = [line[:7] + line[-1:] for line in lines]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
         return "\n".join([*table, f"{self.path}: {self.verdict}"])
@@ -196,6 +215,7 @@ def _compare_output(row: Row, expected: np.ndarray | None, actual: np.ndarray | 
     finite = expected[np.isfinite(expected)]
     spread = float(np.ptp(finite)) if finite.size else 0.0
     mean = float(error.mean()) if error.size else 0.0
+    frechet, chance = moved(expected, actual) if len(expected.shape) > 1 and len(expected) >= SAMPLES else (None, None)
     return dataclasses.replace(
         row,
         max_error=float(error.max(initial=0.0)),
@@ -204,8 +224,41 @@ def _compare_output(row: Row, expected: np.ndarray | None, actual: np.ndarray | 
         # Where all that is expected is the same number there is no range; what differs is then lost as a whole.
         loss=min(mean / spread if spread else float(mean > 0.0), 1.0),
         rms_error=float(np.sqrt(np.mean(np.square(error)))) if error.size else 0.0,
+        frechet=frechet,
+        chance=chance,
         problem=problem,
     )
+
+
+def moved(expected: np.ndarray, actual: np.ndarray) -> tuple[float, float]:
+    """Returns how far a set of samples has moved as a whole, and how far chance moves half as many.
+
+    The first is the Fréchet distance (see `tfgen.evaluation.frechet_distance`) between the two sets, the second that
+    between the two halves of what is expected. Of each example 16 fixed directions are looked at, orthogonal and of unit
+    length, drawn once and for all; or all of its numbers where there are no more. Both sets follow from the same noise, so
+    that the first is 0 where nothing is lost, however few they are.
+
+    It is no FID: it sees means and covariances of levels, not what a network that knows pictures would see, and figures of
+    other data can not be set beside it. But its root is a metric. So from any data whatever, the root of the
+    distance in these features is for the artifact at most that much larger than for the model.
+
+    Arguments:
+        expected: the model's samples, `(count, ...)`, at least four.
+        actual: the artifact's, of the same shape.
+
+    Returns:
+        Both distances; infinite, and 0, where numbers are not finite.
+    """
+    one, other = (np.reshape(x, (len(x), -1)).astype(np.float64) for x in (expected, actual))
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return math.inf, 0.0
+    size = one.shape[1]
+    if size > _FEATURES:
+        directions = np.linalg.qr(np.random.default_rng(0).normal(size=(size, _FEATURES)))[0]
+        one, other = one @ directions, other @ directions
+    half = len(one) // 2
+    # Rounding can make a distance of 0 a negative one.
+    return max(frechet_distance(one, other), 0.0), max(frechet_distance(one[:half], one[half:]), 0.0)
 
 
 def _worst(one: Row, other: Row) -> Row:
@@ -222,5 +275,7 @@ def _worst(one: Row, other: Row) -> Row:
         equal=pick(min, "equal"),
         loss=pick(max, "loss"),
         rms_error=pick(max, "rms_error"),
+        frechet=pick(max, "frechet"),
+        chance=pick(max, "chance"),
         problem=one.problem or other.problem,
     )

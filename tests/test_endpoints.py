@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfgen
 from tfgen.endpoints import Count, Example, Label, Latent, Seed, Tensor, endpoint, make_seed, samples_by_class
 from tfgen.errors import InputError
 from tfgen.models import GenerativeModel
@@ -165,6 +166,15 @@ def test_reference_examples_and_labels_fill_their_range(labelled):
     assert uniform.min() >= 0
     assert uniform.max() < 1
     assert Latent().reference(labelled, 3, 0).min() < 0
+
+
+@pytest.mark.parametrize("id", ["gan", "dcgan"])
+def test_reference_codes_are_drawn_as_the_model_draws_its_own(id):
+    model = tfgen.create(id, image_shape=(8, 8, 1), latent_size=50)
+    codes, own = Latent().reference(model, 200, 0), model.latent_prior().sample(200, seed=(0, 0)).numpy()
+    # Standard errors of the variance are 0.014 and less.
+    assert codes.var() == pytest.approx(own.var(), abs=0.06)
+    assert (np.abs(codes).max() <= 1.0) == (np.abs(own).max() <= 1.0)
 
 
 def test_grey_pictures_lists_and_tensors_are_taken(toy):

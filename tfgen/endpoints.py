@@ -18,9 +18,15 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfgen.errors import InputError
 from tfgen.specs import Labels, as_array, check_finite
+
+tfd = tfp.distributions
+
+#: How codes are drawn whose prior is uniform.
+SYMMETRIC = "uniform in [-1, 1]"
 
 _INT32 = np.iinfo(np.int32)
 
@@ -169,6 +175,10 @@ class Tensor(Input):
     shape: Callable[..., tuple[int, ...]]
     draw: str = "normal"
 
+    def drawn(self, model) -> str:
+        """Returns how numbers are drawn that are as good as what the model draws itself: `draw`, or a range."""
+        return self.draw
+
     def tensor_spec(self, model, parameter):
         return tf.TensorSpec((None, *self.shape(model)), tf.float32, name=parameter)
 
@@ -185,12 +195,20 @@ class Tensor(Input):
     def reference(self, model, count, seed):
         rng = np.random.default_rng(seed)
         size = (count, *self.shape(model))
-        return (rng.normal(size=size) if self.draw == "normal" else rng.random(size)).astype(np.float32)
+        kind = self.drawn(model)
+        numbers = rng.normal(size=size) if kind == "normal" else rng.random(size)
+        return (2.0 * numbers - 1.0 if kind == SYMMETRIC else numbers).astype(np.float32)
 
 
-def Latent() -> Tensor:
+@dataclasses.dataclass(frozen=True)
+class Latent(Tensor):
     """A batch of latent codes, float32 `(batch, latent_size)`."""
-    return Tensor(lambda model: (model.latent_size,))
+
+    shape: Callable[..., tuple[int, ...]] = lambda model: (model.latent_size,)
+
+    def drawn(self, model) -> str:
+        prior = getattr(model, "latent_prior", lambda: None)()
+        return SYMMETRIC if isinstance(getattr(prior, "distribution", None), tfd.Uniform) else self.draw
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,9 +29,8 @@ def side_by_side(paths: Sequence, reports: Sequence[Report], repeats: int = 21) 
     """
     files = [read_file(path) for path in paths]
     runners = [{threads: Interpreter(data, threads) for threads in THREADS} for data, *_ in files]
-    lines = [
-        ("signature", "file", "kB", "precision", "loss", "PSNR", *(f"ms, {n} thread{'s' * (n > 1)}" for n in THREADS))
-    ]
+    times_of = [f"ms, {n} thread{'s' * (n > 1)}" for n in THREADS]
+    lines = [("signature", "file", "kB", "precision", "loss", "PSNR", "Fréchet", *times_of)]
     for name in dict.fromkeys(signature for _, card, _ in files for signature in card["signatures"]):
         having = [at for at, (_, card, _) in enumerate(files) if name in card["signatures"]]
         times = _times(name, {at: runners[at] for at in having}, {at: files[at][2] for at in having}, repeats)
@@ -42,7 +41,9 @@ def side_by_side(paths: Sequence, reports: Sequence[Report], repeats: int = 21) 
             lines.append((
                 name, pathlib.Path(paths[at]).name, f"{len(data) / 1e3:.1f}", card["precisions"][name].partition(":")[0],
                 f"{max((row.loss or 0.0 for row in rows), default=0.0):.1%}",
-                f"{min(ratios):.1f} dB" if ratios else "-", *(f"{times[at, n]:.3f}" for n in THREADS),
+                f"{min(ratios):.1f} dB" if ratios else "-",
+                next((told for row in rows if (told := reports[at].frechet(row)) != "-"), "-"),
+                *(f"{times[at, n]:.3f}" for n in THREADS),
             ))  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

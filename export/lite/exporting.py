@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfgen.endpoints import Count, Endpoint, Example, Label, Seed
+from tfgen.endpoints import Count, Endpoint, Example, Label, Seed, Tensor
 from tfgen.errors import InputError, unknown
-from tfgen.export.comparison import Arrays, Case
+from tfgen.export.comparison import SAMPLES, Arrays, Case
 from tfgen.export.full_precision import in_float32
 from tfgen.export.lite.conversion import PRECISIONS, calibrate_apart, convert
 from tfgen.export.lite.files import check_free, merge, write_file
@@ -25,6 +25,9 @@ from tfgen.export.verification import BATCH_SIZES, cases
 #: Examples that show an int8 model which numbers are to be expected, and how many at a time.
 _CALIBRATION, _PART = 128, 8
 
+# Endpoints that draw examples from random numbers which a caller passes.
+_BY_NOISE = {"sample_from_noise", "generate"}
+
 
 def lite_endpoints(model) -> dict[str, Endpoint]:
     """Returns what a TF-Lite file offers, by name.
@@ -34,13 +37,21 @@ def lite_endpoints(model) -> dict[str, Endpoint]:
     """
     endpoints = model.endpoints()
     entry = getattr(type(model), "entry", None)
-    by_noise = endpoints.keys() & {"sample_from_noise", "generate"}
+    by_noise = endpoints.keys() & _BY_NOISE
     return {
         name: mark
         for name, mark in endpoints.items()
         if (not _is_random(mark) or (name == "sample" and not by_noise))
         and (entry is None or name not in entry.without_lite)
     }
+
+
+def _drawn(model, mark: Endpoint, twin: NoiseTwin | None) -> dict[str, str]:
+    """Returns input -> how it has to be drawn so that an endpoint answers with samples of the model."""
+    if twin:
+        return {name: one.kind for name, one in twin.noise.items()}
+    names = {parameter: spec.name for parameter, spec in mark.parameters(model).items()}
+    return {names[one]: kind.drawn(model) for one, kind in mark.inputs.items() if isinstance(kind, Tensor)}
 
 
 def _chosen(model, names: Sequence[str]) -> dict[str, Endpoint]:
@@ -101,9 +112,13 @@ def tflite(
     with full.averaged_weights():
         twins = {name: _twin(full, name, traced[name], batch) for name, mark in marks.items() if _is_random(mark)}
         functions = traced | {name: twin.function for name, twin in twins.items()}
+    asked = list(cases(full, marks, BATCH_SIZES if batch is None else (batch,)))
+    if precision != "float32" and batch is None:
+        # Enough samples to tell how far their distribution moves.
+        asked += cases(full, marks.keys() & (_BY_NOISE | twins.keys()), (SAMPLES,))
     reference = [
         dataclasses.replace(case, inputs=_taken(case.inputs, functions[case.signature], twins.get(case.signature)))
-        for case in prune(cases(full, marks, BATCH_SIZES if batch is None else (batch,)))
+        for case in prune(asked)
     ]
     with tempfile.TemporaryDirectory() as workspace:
         place = pathlib.Path(workspace)
@@ -134,7 +149,11 @@ def tflite(
         "precisions": precisions,
         "batch": batch,
         "peak": peak,
-        "noise": {name: {key: one.kind for key, one in twin.noise.items()} for name, twin in twins.items()},
+        "noise": {
+            name: _drawn(full, mark, twins.get(name))
+            for name, mark in marks.items()
+            if name in _BY_NOISE | twins.keys()
+        },
     }
     write_file(path, merged, content | about | report.to_card(), reference)
     return path

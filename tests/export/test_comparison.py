@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tfgen.errors import InputError
-from tfgen.export.comparison import Case, Report, compare
+from tfgen.evaluation import frechet_distance
+from tfgen.export.comparison import LOSSY, SAMPLES, Case, Report, compare, moved
 
 
 def row_of(expected, actual):
@@ -107,3 +108,51 @@ def test_a_report_is_a_table_and_strict_json():
 
 def test_a_report_on_nothing_is_not_ok():
     assert not Report("artifact", ()).ok
+
+
+def test_samples_that_are_shifted_have_moved_by_the_square_of_the_shift():
+    expected = np.random.default_rng(0).integers(0, 100, (SAMPLES, 2, 4, 2), np.uint8)
+    # Sixteen numbers are looked at as they are: each is off by 3, and no covariance changes.
+    assert moved(expected, expected + 3)[0] == pytest.approx(16 * 3**2)
+    row = row_of(expected, expected + 3)
+    assert row.frechet == pytest.approx(144.0)
+    assert row.chance == pytest.approx(frechet_distance(*(half.reshape(64, 16) for half in np.split(expected, 2))))
+    assert moved(expected, expected)[0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_samples_that_are_spread_wider_have_moved_by_the_variance():
+    x = np.random.default_rng(1).normal(size=(500, 5))
+    x -= x.mean(0)
+    # tr(S + 9 S - 2 * 3 S) = 4 tr(S).
+    assert moved(x, 3.0 * x)[0] == pytest.approx(4.0 * x.var(0, ddof=1).sum())
+
+
+def test_of_large_examples_sixteen_directions_are_looked_at_in_which_none_is_stretched():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(SAMPLES, 20, 20, 1))
+    shifts = rng.normal(size=(400, 20, 20, 1))
+    found = np.array([moved(x, x + shift)[0] for shift in shifts])
+    squares = np.square(shifts).sum((1, 2, 3))
+    assert (found < squares).all()
+    # Of a shift of any direction a share of 16 / 400 falls into them on average.
+    assert found.mean() / squares.mean() == pytest.approx(16 / 400, rel=4 * (2 / (16 * 400)) ** 0.5)
+
+
+def test_no_data_are_further_from_the_artifact_than_the_root_of_the_distance_allows():
+    rng = np.random.default_rng(3)
+    model = rng.normal(size=(SAMPLES, 4))
+    for _ in range(20):
+        artifact = model @ rng.normal(size=(4, 4)) + rng.normal(size=4)
+        data = rng.normal(size=(SAMPLES, 4)) @ rng.normal(size=(4, 4)) + rng.normal(size=4)
+        change = frechet_distance(data, artifact) ** 0.5 - frechet_distance(data, model) ** 0.5
+        assert abs(change) <= moved(model, artifact)[0] ** 0.5
+
+
+def test_few_examples_and_numbers_of_no_axis_are_no_set_of_samples():
+    few, flat = np.zeros((SAMPLES - 1, 3)), np.zeros(SAMPLES)
+    assert row_of(few, few).frechet is row_of(flat, flat).frechet is None
+    broken = np.zeros((SAMPLES, 3), np.float32)
+    broken[5, 1] = np.nan
+    (row,) = compare([Case("sample", {}, {"x": np.zeros_like(broken)})], lambda *_: {"x": broken}, LOSSY)
+    assert row.frechet == np.inf and not row.ok
+    json.dumps(Report("artifact", (row,)).to_dict(), allow_nan=False)

@@ -10,8 +10,10 @@ import pytest
 import tfgen
 from tfgen.errors import InputError
 from tfgen.export import present, side_by_side, tflite, verify
+from tfgen.export.comparison import SAMPLES
 from tfgen.export.lite import conversion
 from tfgen.export.lite.files import operations, read_file
+from tfgen.export.lite.running import Interpreter
 
 FOREIGN_PROCESS = """
 import sys
@@ -182,9 +184,56 @@ def test_files_are_set_side_by_side_by_signature(files, models, tmp_path):
     assert all(float(time) > 0 for row in told.values() for time in row[-2:])
 
 
-def test_the_program_that_is_shown_for_a_file_runs(files):
-    shown = present(files["vae"])
-    assert "sample: noise_0 is" in shown
-    program = "\n".join(line.strip() for line in shown.partition("\nPython\n")[2].splitlines())
-    code = f"{program}\nassert _['image'].shape == (4, 8, 8, 1)".replace("\nrun(z", "\n_ = run(z")
-    exec(code, {})
+@pytest.mark.parametrize(
+    ("id", "drawn"),
+    [
+        ("vae", "sample answers with samples if noise_0 is normal and noise_1 is uniform"),
+        ("pixel_cnn", "sample_from_noise answers with samples if noise is uniform"),
+        ("dcgan", "generate answers with samples if z is uniform in [-1, 1]"),
+    ],
+)
+def test_the_program_that_is_shown_for_a_file_draws_what_the_model_draws(files, models, id, drawn):
+    shown = present(files[id])
+    assert f"\n  {drawn}\n" in shown
+    *program, call, _ = [line.strip() for line in shown.partition("\nPython\n")[2].splitlines()]
+    names = {}
+    exec("\n".join(program), names)
+    answer = eval(call, names)
+    rng, model = np.random.default_rng(0), models[id]
+    if id == "vae":
+        assert answer.shape == (4, 8, 8, 1) and answer.dtype == np.uint8
+    elif id == "dcgan":
+        np.testing.assert_array_equal(answer, model.generate(2 * rng.random((4, 4), np.float32) - 1))
+    else:
+        noise = rng.random((4, *model.noise_shape), np.float32)
+        np.testing.assert_array_equal(answer, model.sample_from_noise(noise))
+
+
+def test_a_file_without_a_sampler_shows_what_it_has(models, tmp_path):
+    path = tflite(models["vae"], tmp_path / "model.tflite", endpoints=["decode"], batch=2)
+    shown = present(path)
+    assert "2 examples per call" in shown.splitlines()[0]
+    assert shown.splitlines()[-1] == '  run(z=np.zeros((2, 2), np.float32))["image"]'
+
+
+def test_every_number_of_examples_gets_an_interpreter_of_its_own(files):
+    data, _, cases = read_file(files["pixel_cnn"])
+    one, three = (case for case in cases if case.signature == "sample_from_noise")
+    for _ in range(20):  # of XNNPack's answers after growing, every fourth was wrong
+        interpreter = Interpreter(data)
+        for case in (one, three, one):
+            answer = interpreter.run("sample_from_noise", case.inputs)
+            np.testing.assert_array_equal(answer["image"], case.outputs["image"])
+
+
+@pytest.mark.parametrize("precision", ["float16", "dynamic"])
+def test_of_samples_is_told_how_far_their_distribution_has_moved(models, tmp_path, precision):
+    path = tflite(models["dcgan"], tmp_path / "model.tflite", precision=precision, endpoints=["generate", "features"])
+    report = verify(path)
+    samples, features = (next(row for row in report.rows if row.signature == name) for name in ("generate", "features"))
+    [case] = [case for case in read_file(path)[2] if len(case.outputs.get("image", ())) == SAMPLES]
+    assert np.abs(case.inputs["z"]).max() <= 1.0 and case.inputs["z"].min() < -0.9  # as the model's prior has them
+    assert 0.0 <= samples.frechet < 0.1 * samples.chance
+    assert features.frechet is None
+    assert f"(chance {samples.chance:.2g})" in str(report)
+    assert f"(chance {samples.chance:.2g})" in side_by_side([path], [report], repeats=1)
