@@ -18,6 +18,11 @@ _WRITTEN_OUT = 16
 
 _MAIN = "serving_default"
 
+# See `tfgen.export.lite.running.Interpreter`.
+_GROWN = (
+    "  # another number of examples: another Interpreter, since one that ran on fewer can answer wrongly (LiteRT 2.3)"
+)
+
 
 def present(path) -> str:
     """Returns what an artifact is: signatures, shapes, sizes, what its verification gave, and how to call it.
@@ -62,26 +67,42 @@ def _lite(path: pathlib.Path, card: dict) -> str:
     head = f"{card['model'] or card['class']}: TF-Lite, {' and '.join(sorted(asked))}, {path.stat().st_size:,} bytes"
     others = [f"  {name} is {told}" for name, told in card["precisions"].items() if ":" in told]
     noise = [
-        f"  {name}: {', '.join(f'{one} is {kind}' for one, kind in drawn.items())}"
+        f"  {name} answers with samples if {' and '.join(f'{one} is {kind}' for one, kind in drawn.items())}"
         for name, drawn in card["noise"].items()
     ]
-    main = next(iter(card["signatures"]))
-    arguments = [
-        f"{key}=np.zeros({tuple(_BATCH if size is None else size for size in told['shape'])}, np.{told['dtype']})"
+    main = next(iter([*card["noise"], *card["signatures"]]))
+    outputs = card["signatures"][main]["outputs"]
+    given = [
+        f"{key}={_drawn(told, card['noise'].get(main, {}).get(key))}"
         for key, told in card["signatures"][main]["inputs"].items()
     ]
+    batch = "any number of examples" if card["batch"] is None else f"{card['batch']} examples"
     return "\n".join(
         [
-            head, *origin(card), "",
+            f"{head}, {card['weights']['count']:,} weights, {batch} per call", *origin(card), "",
             "Signatures", *signature_lines(card["signatures"]), *others, *noise, "",
             "Checks", *check_lines(path, card), "",
             "Python",
             "  import numpy as np",
-            "  from ai_edge_litert.interpreter import Interpreter",
+            "  from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert",
+            "  rng = np.random.default_rng(0)",
             f"  run = Interpreter({json.dumps(str(path))}).get_signature_runner({json.dumps(main)})",
-            f"  run({', '.join(arguments)})",
+            f"  run({', '.join(given)})[{json.dumps(next(iter(outputs)))}]",
+            *([] if card["batch"] else [_GROWN]),
         ]
     )  # fmt: skip
+
+
+def _drawn(tensor: dict, kind: str | None) -> str:
+    """Returns an input for NumPy: random numbers where a sampler wants them, else zeros."""
+    shape = tuple(_BATCH if size is None else size for size in tensor["shape"])
+    uniform = f"rng.random({shape}, np.float32)"
+    drawn = {
+        "normal": f"rng.standard_normal({shape}, np.float32)",
+        "uniform": uniform,
+        "uniform in [-1, 1]": f"2 * {uniform} - 1",
+    }
+    return drawn.get(kind, f"np.zeros({shape}, np.{tensor['dtype']})")
 
 
 # Kind of an artifact, as its card tells -> function that presents it.
@@ -122,8 +143,9 @@ def _tensors(tensors: dict) -> str:
 
 
 def _shape(sizes: list[int | None]) -> str:
-    """Returns `(batch, 8, 8, 1)`; what is free behind the first axis is `*`."""
-    free = ("batch" if axis == 0 else "*" for axis in range(len(sizes)))
+    """Returns `(batch, 8, 8, 1)`; what is free behind the first axis, unless that is one, is `*`."""
+    first = next((axis for axis, size in enumerate(sizes) if size != 1), 0)
+    free = ("batch" if axis == first else "*" for axis in range(len(sizes)))
     return f"({', '.join(name if size is None else str(size) for name, size in zip(free, sizes, strict=True))})"
 
 

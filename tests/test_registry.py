@@ -306,6 +306,41 @@ def test_code_in_a_file_is_refused_and_does_not_run(with_lambda):
     assert MARK not in os.environ
 
 
+CODE = {
+    "a process": {"module": "subprocess", "class_name": "Popen", "config": {"args": ["touch", "gotcha"]}},
+    "a function": {"module": "os", "class_name": "function", "config": "system", "registered_name": "function"},
+    "a download": {
+        "module": "keras.utils",
+        "class_name": "function",
+        "config": "get_file",
+        "registered_name": "function",
+    },
+    "a pickle": {"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {"module": "gASVAA=="}},
+    "a graph": {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "other/model"}},
+    "a file": {"module": "keras.layers", "class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}},
+}
+
+
+@pytest.mark.parametrize("kind", CODE)
+def test_what_could_do_something_in_a_network_s_place_is_refused(tmp_path, monkeypatch, kind):
+    generator = keras.Sequential([keras.Input((4,)), keras.layers.Dense(64), keras.layers.Reshape((8, 8, 1))])
+    path = tmp_path / "x.keras"
+    tfgen.create("dcgan", image_shape=(8, 8, 1), latent_size=4, width=4, generator=generator).save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    config["config"]["generator"] = {"registered_name": None} | CODE[kind]
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="holds Python code|of another version of the model") as error:
+        tfgen.load_model(path)
+    assert "\n" not in str(error.value)
+    assert os.listdir() == ["x.keras"]
+
+
 @pytest.mark.parametrize(
     "network",
     [
