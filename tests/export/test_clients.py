@@ -120,7 +120,8 @@ def test_tensorflow_is_asked_for_classes_too(clusters, tmp_path):
     )
 
 
-def test_what_a_client_can_not_do_is_told_in_a_line(artifacts, files, models, tmp_path):
+@pytest.mark.slow
+def test_what_a_client_can_not_do_is_told_in_a_line(files, models, tmp_path):
     other, decoder = tmp_path / "other.tflite", tmp_path / "decoder.tflite"
     other.write_bytes(read_file(files["dcgan"])[0])
     tflite(models["vae"], decoder, endpoints=["decode"])

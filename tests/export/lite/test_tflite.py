@@ -226,14 +226,19 @@ def test_every_number_of_examples_gets_an_interpreter_of_its_own(files):
             np.testing.assert_array_equal(answer["image"], case.outputs["image"])
 
 
-@pytest.mark.parametrize("precision", ["float16", "dynamic"])
-def test_of_samples_is_told_how_far_their_distribution_has_moved(models, tmp_path, precision):
-    path = tflite(models["dcgan"], tmp_path / "model.tflite", precision=precision, endpoints=["generate", "features"])
+@pytest.mark.parametrize(
+    ("id", "sampler", "other", "precision"),
+    [("dcgan", "generate", "features", "float16"), ("vae", "sample", "encode", "dynamic")],
+)
+def test_of_samples_is_told_how_far_their_distribution_has_moved(models, tmp_path, id, sampler, other, precision):
+    path = tflite(models[id], tmp_path / "model.tflite", precision=precision, endpoints=[sampler, other])
     report = verify(path)
-    samples, features = (next(row for row in report.rows if row.signature == name) for name in ("generate", "features"))
+    samples, others = (next(row for row in report.rows if row.signature == name) for name in (sampler, other))
     [case] = [case for case in read_file(path)[2] if len(case.outputs.get("image", ())) == SAMPLES]
-    assert np.abs(case.inputs["z"]).max() <= 1.0 and case.inputs["z"].min() < -0.9  # as the model's prior has them
+    codes = next(iter(case.inputs.values()))
+    # As the model's prior has them: uniform in [-1, 1], or normal.
+    assert (np.abs(codes).max() <= 1.0) == (id == "dcgan") and codes.min() < -0.9
     assert 0.0 <= samples.frechet < 0.1 * samples.chance
-    assert features.frechet is None
+    assert others.frechet is None
     assert f"(chance {samples.chance:.2g})" in str(report)
     assert f"(chance {samples.chance:.2g})" in side_by_side([path], [report], repeats=1)
