@@ -64,7 +64,7 @@ class Row:
         shape, dtype: as Python gives them, in the last case.
         max_error, mean_error: absolute, the worst case's; None where nothing could be compared.
         equal: share of equal integers, the worst case's; None for floats.
-        loss: mean error as a share of the range of what is expected, the worst case's.
+        loss: mean error as a share of the range of what is expected, the worst case's; None where that is one number.
         rms_error: root of the mean square error, the worst case's.
         frechet: Fréchet distance between what is expected and what is answered, of cases of samples (see `moved`).
         chance: the same between the two halves of what is expected, which is what chance alone makes of as few.
@@ -221,8 +221,8 @@ def _compare_output(row: Row, expected: np.ndarray | None, actual: np.ndarray | 
         max_error=float(error.max(initial=0.0)),
         mean_error=mean,
         equal=1.0 - share if integers else None,
-        # Where all that is expected is the same number there is no range; what differs is then lost as a whole.
-        loss=min(mean / spread if spread else float(mean > 0.0), 1.0),
+        # One number has no range. Where several are expected to be the same, what differs is lost as a whole.
+        loss=None if expected.size == 1 else min(mean / spread if spread else float(mean > 0.0), 1.0),
         rms_error=float(np.sqrt(np.mean(np.square(error)))) if error.size else 0.0,
         frechet=frechet,
         chance=chance,

@@ -16,8 +16,8 @@ THREADS = (1, 2)
 def side_by_side(paths: Sequence, reports: Sequence[Report], repeats: int = 21) -> str:
     """Returns a table: for each signature, and each file that has it, the size of the file, what it loses, and its time.
 
-    All files are called in turn on the largest reference case of the signature, so that what else the machine does
-    burdens them alike; the median of the calls is told, in milliseconds.
+    All files are called in turn on the largest reference case of the signature that all have, so that what else the
+    machine does burdens them alike; the median of the calls is told, in milliseconds.
 
     Arguments:
         paths: of TF-Lite files.
@@ -52,10 +52,17 @@ def side_by_side(paths: Sequence, reports: Sequence[Report], repeats: int = 21) 
 def _times(name: str, runners: dict, references: dict, repeats: int) -> dict[tuple[int, int], float]:
     """Returns the median time of a call in milliseconds, by file and number of threads."""
     inputs = {
-        at: max(
-            (case.inputs for case in cases if case.signature == name), key=lambda one: sum(v.size for v in one.values())
-        )
+        at: {tuple(v.shape for v in case.inputs.values()): case.inputs for case in cases if case.signature == name}
         for at, cases in references.items()
+    }
+    # All are asked the same; those of fixed shapes have nothing in common with others, and get what they take.
+    common = set.intersection(*(set(own) for own in inputs.values()))
+    inputs = {
+        at: max(
+            (given for shapes, given in own.items() if not common or shapes in common),
+            key=lambda one: sum(v.size for v in one.values()),
+        )
+        for at, own in inputs.items()
     }
     found: dict[tuple[int, int], list[float]] = {}
     for repeat in range(-2, repeats):  # the first calls prepare

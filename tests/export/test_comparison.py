@@ -83,6 +83,15 @@ def test_a_row_holds_the_worst_of_its_cases():
     assert (row.shape, row.max_error, row.mean_error, row.ok) == ((3,), 0.5, 0.5, False)
 
 
+def test_one_number_has_no_range_of_which_something_could_be_lost():
+    (one, several) = (np.array([2.0]), np.array([2.0, 4.0, 6.0]))
+    cases = [Case("score", {}, {"score": expected}) for expected in (one, several)]
+    answers = iter([one + 0.5, several + 0.5])
+    (row,) = compare(cases, lambda *_: {"score": next(answers)}, LOSSY)
+    assert row.loss == pytest.approx(0.5 / 4.0)
+    assert row_of(one, one + 0.5).loss is None
+
+
 def test_a_signature_that_does_not_run_is_a_failed_row():
     def run(name, inputs):
         raise InputError("no kernel")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import pytest
 import tfgen
 from tfgen.errors import InputError
 from tfgen.export import present, side_by_side, tflite, verify
-from tfgen.export.comparison import SAMPLES
+from tfgen.export.comparison import SAMPLES, Case
 from tfgen.export.lite import conversion
+from tfgen.export.lite.contest import _times
 from tfgen.export.lite.files import operations, read_file
 from tfgen.export.lite.running import Interpreter
 
@@ -242,3 +244,14 @@ def test_of_samples_is_told_how_far_their_distribution_has_moved(models, tmp_pat
     assert others.frechet is None
     assert f"(chance {samples.chance:.2g})" in str(report)
     assert f"(chance {samples.chance:.2g})" in side_by_side([path], [report], repeats=1)
+
+
+def test_files_are_timed_on_what_all_of_them_are_asked():
+    asked = []
+    runner = lambda at: {1: SimpleNamespace(run=lambda _, inputs: asked.append((at, len(inputs["z"]))))}
+    case = lambda size: Case("generate", {"z": np.zeros((size, 2))}, {})
+    _times("generate", {0: runner(0), 1: runner(1)}, {0: [case(1), case(3)], 1: [case(1), case(3), case(128)]}, 1)
+    assert set(asked) == {(0, 3), (1, 3)}
+    asked.clear()
+    _times("generate", {0: runner(0), 1: runner(1)}, {0: [case(2)], 1: [case(1), case(3)]}, 1)
+    assert set(asked) == {(0, 2), (1, 3)}
