@@ -8,6 +8,8 @@ from typing import NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen import replicas
+
 tfd = tfp.distributions
 
 
@@ -86,24 +88,25 @@ class Memory:
     """
 
     def __init__(self):
-        self._open, self._descent = False, None
+        self._open, self._descent = replicas.Kept(), replicas.Kept()
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Within it draws are remembered."""
-        self._open = True
+        self._open.value = True
         try:
             yield
         finally:
-            self._open, self._descent = False, None
+            self._open.value = self._descent.value = None
 
     def keep(self, descent: Descent) -> None:
-        if self._open:
-            self._descent = descent
+        if self._open.value:
+            self._descent.value = descent
 
     def of(self, z) -> Descent | None:
         """Returns the descent in which exactly this tensor was drawn, if it is remembered."""
-        return self._descent if self._descent is not None and self._descent.z is z else None
+        descent = self._descent.value
+        return descent if descent is not None and descent.z is z else None
 
 
 class TopDown(tfd.Distribution):

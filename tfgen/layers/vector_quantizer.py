@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfgen import replicas
 from tfgen.errors import InputError
 
 
@@ -54,7 +55,7 @@ class VectorQuantizer(keras.layers.Layer):
             raise InputError(f"VectorQuantizer: decay {decay}, expected a number in [0, 1)")
         self.codes, self.size, self.by_gradient = codes, size, by_gradient
         self.decay, self.epsilon, self.restart = decay, epsilon, restart
-        # Each replica may assign; the first one's batch decides.
+        # Replicas assign the same: what follows of the vectors of all.
         common = {"aggregation": "only_first_replica"}
         self.codebook = self.add_weight(
             name="codebook", shape=(codes, size), initializer="random_normal", trainable=by_gradient, **common
@@ -111,7 +112,8 @@ class VectorQuantizer(keras.layers.Layer):
         """
         vectors = tf.reshape(tf.stop_gradient(self._full(z)), (-1, self.size))
 
-        def begin() -> None:
+        def begin(vectors, seed) -> None:
+            vectors = replicas.gather(vectors)
             self.codebook.assign(self._drawn(vectors, seed))
             k = self.nearest(vectors)
             self.usage.assign(self._counts(k))
@@ -119,7 +121,7 @@ class VectorQuantizer(keras.layers.Layer):
                 self.sums.assign(self.usage.value[:, None] * self.codebook.value)
             self.begun.assign(1)
 
-        tf.cond(self.begun.value > 0, lambda: None, begin)
+        replicas.when(self.begun.value == 0, begin, vectors, replicas.shared(seed))
 
     def update(self, z, k, seed) -> None:
         """Moves the averages by one batch, and restarts codes that have fallen out of use.
@@ -130,6 +132,7 @@ class VectorQuantizer(keras.layers.Layer):
             seed: int32 `(2,)`.
         """
         vectors, k = tf.reshape(tf.stop_gradient(self._full(z)), (-1, self.size)), tf.reshape(k, [-1])
+        vectors, k, seed = replicas.gather(vectors), replicas.gather(k), replicas.shared(seed)
         usage = self.decay * self.usage.value + (1.0 - self.decay) * self._counts(k)
         total, codebook = tf.reduce_sum(usage), tf.convert_to_tensor(self.codebook)
         mean = total / self.codes

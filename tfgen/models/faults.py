@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
+from tfgen import replicas
 from tfgen.models.players import Batch, Player, Terms
 from tfgen.precision import steady_sum
 
@@ -42,7 +43,8 @@ class FaultLog:
     def __init__(self):
         self._names: list[str] = []
         # Step, player, term and tensor of the first fault; the last three as positions in the names.
-        self._first = tf.Variable([-1] * 4, trainable=False, dtype=tf.int32)
+        with replicas.variables():
+            self._first = tf.Variable([-1] * 4, trainable=False, dtype=tf.int32)
 
     @property
     def first(self) -> Fault | None:
@@ -53,7 +55,7 @@ class FaultLog:
     def look(
         self, step, player: Player, batch: Batch, terms: Terms, gradients: Sequence, tape: tf.GradientTape
     ) -> tf.Tensor:
-        """Returns whether a move is good, a boolean scalar.
+        """Returns whether a move is good, a boolean scalar; on several replicas, whether it is on all.
 
         Arguments:
             step: of the training.
@@ -64,14 +66,18 @@ class FaultLog:
             tape: persistent, which saw the terms computed.
         """
         good = _all_finite([*terms.values(), *gradients])
-        tf.cond(
+        found = tf.cond(
             good | (self._first[0] >= 0),
-            lambda: None,
-            lambda: self._keep(step, player, batch, terms, tape, bool(gradients)),
+            lambda: tf.constant([-1] * 4),
+            lambda: self._find(step, player, batch, terms, tape, bool(gradients)),
         )
-        return good
+        told = replicas.gather(tf.concat([[tf.cast(good, tf.int32)], found], 0)[None])
+        worst = told[tf.argmax(told[:, 1] >= 0), 1:]
+        self._first.assign(tf.where(worst[0] >= 0, worst, self._first))
+        return tf.reduce_all(told[:, 0] == 1)
 
-    def _keep(self, step, player: Player, batch: Batch, terms: Terms, tape, with_gradients: bool) -> None:
+    def _find(self, step, player: Player, batch: Batch, terms: Terms, tape, with_gradients: bool) -> tf.Tensor:
+        """Returns what `_first` holds of a move that is bad."""
         tensors = {f"{key!r} of the batch": value for key, value in batch.items()}
         tensors |= {f"the weight {w.path}": w.value for network in player.networks for w in network.weights}
         bad = {what: ~_finite(value) for what, value in tensors.items()}
@@ -88,7 +94,7 @@ class FaultLog:
             bad |= flags
         place = [self._place([player.name]), self._place(of_terms), self._place(bad)]
         chosen = [place[0], place[1] + _first(of_terms.values()), place[2] + _first(bad.values())]
-        self._first.assign(tf.stack([tf.cast(step, tf.int32), *chosen]))
+        return tf.stack([tf.cast(step, tf.int32), *chosen])
 
     def _place(self, names) -> int:
         """Returns where names begin among all, behind which they are put."""

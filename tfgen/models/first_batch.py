@@ -4,6 +4,7 @@ import abc
 
 import tensorflow as tf
 
+from tfgen import replicas
 from tfgen.models.generative import GenerativeModel
 from tfgen.models.players import Batch
 
@@ -36,11 +37,12 @@ class FirstBatchModel(GenerativeModel):
 
     def train_step(self, data):
         # In the graph of the step, so that it happens however the steps are run, and once in a model's saved life.
-        tf.cond(self.initialized.value, lambda: None, lambda: self._initialize(self.unpack(data)))
+        replicas.when(~self.initialized.value, self._initialize, self.unpack(data))
         return super().train_step(data)
 
     def _initialize(self, batch: Batch) -> None:
-        self.initialize(batch)
+        with replicas.together(batch) as whole:
+            self.initialize(whole)
         # Averages of what the weights were before would count for thousands of steps.
         networks = {player.name: player.networks for player in self.players()}
         for name, average in self.averages.items():

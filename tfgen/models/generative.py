@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen import replicas
 from tfgen.endpoints import Endpoint, endpoints, inherit_marks, make_seed
 from tfgen.errors import InputError, unknown
 from tfgen.models.faults import FaultLog
@@ -38,7 +39,7 @@ class _Meters:
             strategy = tf.distribute.get_strategy()
 
             def make() -> keras.metrics.Metric:
-                with strategy.scope():
+                with strategy.scope(), replicas.variables():
                     return kind(name=name)
 
             # In a thread of its own: TensorFlow traces a function twice that makes variables on its first trace.
@@ -78,7 +79,17 @@ class StandardError(keras.metrics.Metric):
         return tf.sqrt(tf.math.divide_no_nan(self.square.value, self.count * tf.maximum(self.count - 1.0, 1.0)))
 
 
-class GenerativeModel(keras.Model, abc.ABC):
+class _Kind(abc.ABCMeta):
+    """Has constructors make variables that replicas may assign."""
+
+    def __call__(cls, *args, **kwargs):
+        with replicas.variables():
+            model = super().__call__(*args, **kwargs)
+        replicas.place_layers(model._seed_generators_below())
+        return model
+
+
+class GenerativeModel(keras.Model, metaclass=_Kind):
     """Base of all models.
 
     A model says in `players` who moves which weights down which terms, in `stages` when, and in `figures` what a paper
@@ -133,6 +144,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         self._reported: dict[str, tuple[str, ...]] = {}
         self._swapped = self._weights_chosen = False
         self._step_kind: int | None = None  # of the step that is being computed
+        self._steps_open = 0  # replicas that compute it
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not -(2**31) <= seed < 2**31:
             raise InputError(f"seed: {seed!r}, expected an int32")
         self._random_key = int(seed)
@@ -205,7 +217,7 @@ class GenerativeModel(keras.Model, abc.ABC):
         stream = _TESTING if self._step_kind == _TESTING else _TRAINING
         self._random_count.assign_add(tf.one_hot(stream, 2, dtype=tf.int32))
         number = self._random_count.value[stream]
-        return tf.stack([tf.constant(self._random_key, tf.int32), 2 * number + stream])
+        return replicas.place(tf.stack([tf.constant(self._random_key, tf.int32), 2 * number + stream]))
 
     @property
     def in_training(self) -> bool:
@@ -219,11 +231,13 @@ class GenerativeModel(keras.Model, abc.ABC):
 
     @contextlib.contextmanager
     def _step_of(self, kind: int) -> Iterator[None]:
-        self._step_kind = kind
+        self._step_kind, self._steps_open = kind, self._steps_open + 1
         try:
             yield
         finally:
-            self._step_kind = None
+            self._steps_open -= 1
+            if not self._steps_open:
+                self._step_kind = None
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
@@ -310,7 +324,8 @@ class GenerativeModel(keras.Model, abc.ABC):
         # Keras' callbacks tell several optimizers apart by their names, and `SGHMC` its noise.
         optimizer.name = getattr(optimizer, "inner_optimizer", optimizer).name = player.name
         # Built now: state that is not there yet is skipped when weights are loaded.
-        optimizer.build(player.variables)
+        with replicas.variables():
+            optimizer.build(player.variables)
         return optimizer
 
     def _per_player(self, what: str, given, default: Mapping) -> dict:
@@ -490,17 +505,14 @@ class GenerativeModel(keras.Model, abc.ABC):
         batch = self.unpack(data)
         self._steps.assign_add(1)
         names, terms = [], {}
-        with self._step_of(_TRAINING):
+        with self._step_of(_TRAINING), replicas.step(self._size(batch)):
             for player in self.moving():
                 if player.every == 1:
                     terms[player.name] = self._move(player, batch)
                 else:
-                    # Both branches give the same, nothing: there are no terms of a move that does not take place.
-                    tf.cond(
-                        self._steps.value % player.every == 0,
-                        lambda player=player: self._move(player, batch) and None,
-                        lambda: None,
-                    )
+                    # There are no terms of a move that does not take place.
+                    due = self._steps.value % player.every == 0
+                    replicas.when(due, functools.partial(self._move, player), batch)
                 names += self._reported.get(player.name, ())
             names += self._monitor(terms, batch)
         logs = {name: self._meters[name].result() for name in names}
@@ -514,29 +526,32 @@ class GenerativeModel(keras.Model, abc.ABC):
         optimizer = self.optimizers[player.name]
         scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         # A forward pass that overflows leaves its infinities in statistics of batches.
-        kept = [(weight, tf.identity(weight.value)) for weight in self._statistics()] if scaling else []
+        statistics = self._statistics() if scaling else []
+        kept = [tf.identity(weight.value) for weight in statistics]
         with tf.GradientTape(persistent=self.faults is not None, watch_accessed_variables=False) as tape:
             tape.watch(variables)
             terms = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
             loss = steady_sum(terms.values())
-            # Keras' optimizers sum gradients over replicas.
-            scaled = optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+            scaled = optimizer.scale_loss(replicas.weigh(loss))
         gradients = tape.gradient(scaled, variables)
         unreached = [v.path for v, g in zip(player.variables, gradients, strict=True) if g is None]
         if unreached:
             raise InputError(f"{self.name}: the loss of {player.name!r} does not depend on {', '.join(unreached)}")
+        overall = replicas.mean(terms)
+        scale = tf.identity(optimizer.dynamic_scale) if scaling else None
         if self.faults is None:
-            skipped = self._apply(player, gradients, terms)
+            self._apply(player, gradients, overall)
         else:
             # Scaled gradients may overflow: their optimizer skips such steps itself.
             seen = [] if scaling else gradients
             good = self.faults.look(self._steps.value, player, batch, terms, seen, tape)
-            skipped = tf.cond(good, lambda: self._apply(player, gradients, terms), lambda: tf.constant(False))
-        self._report(player, terms, loss, batch)
+            replicas.when(good, functools.partial(self._apply, player), gradients, overall)
+        self._report(player, overall, loss if overall is terms else steady_sum(overall.values()), batch)
         if scaling:
-            tf.cond(skipped, lambda: _put_back(kept), lambda: None)
+            skipped = optimizer.dynamic_scale < scale
+            replicas.when(skipped, functools.partial(_put_back, statistics), kept)
             self._report_skipped(player, skipped)
-        return terms
+        return overall
 
     def _statistics(self) -> list[keras.Variable]:
         """Returns the weights that a forward pass may change."""
@@ -544,19 +559,16 @@ class GenerativeModel(keras.Model, abc.ABC):
         others = {id(weight) for weight in others}
         return [weight for weight in self.non_trainable_weights if id(weight) not in others]
 
-    def _apply(self, player: Player, gradients: Sequence, terms: Terms) -> tf.Tensor:
-        """Gives a player's optimizer the gradients, and returns whether it skipped them since they overflowed."""
+    def _apply(self, player: Player, gradients: Sequence, terms: Terms) -> None:
         optimizer = self.optimizers[player.name]
-        scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         moves = tf.identity(optimizer.iterations)
-        scale = tf.identity(optimizer.dynamic_scale) if scaling else None
         optimizer.apply(gradients, player.variables)
-        if scaling or optimizer.gradient_accumulation_steps:
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or optimizer.gradient_accumulation_steps:
             # Skipped, or added to those of the next steps: the weights are what they were.
-            tf.cond(optimizer.iterations > moves, lambda: self._moved(player, terms), lambda: None)
+            moved = tf.convert_to_tensor(optimizer.iterations) > moves
+            replicas.when(moved, functools.partial(self._moved, player), terms)
         else:
             self._moved(player, terms)
-        return optimizer.dynamic_scale < scale if scaling else tf.constant(False)
 
     def _moved(self, player: Player, terms: Terms) -> None:
         if player.name in self.averages:
@@ -565,14 +577,19 @@ class GenerativeModel(keras.Model, abc.ABC):
 
     def watch_faults(self, on: bool = True) -> None:
         """Has every move of the training looked at for NaN and infinity; `faults.first` tells the first of them."""
-        self.faults = FaultLog() if on else None
+        with self.distribute_strategy.scope():
+            self.faults = FaultLog() if on else None
         self.train_function = None
         if self.compiled:
             self.make_train_function()
 
+    def _size(self, batch: Batch) -> tf.Tensor:
+        """Returns the number of a batch's examples."""
+        return tf.shape(batch[self.example.key])[0]
+
     def _report(self, player: Player, terms: Terms, loss, batch: Batch) -> None:
         before = f"{player.name}_" if len(self.optimizers) > 1 else ""
-        weight = tf.shape(batch[self.example.key])[0]
+        weight = replicas.count_all(self._size(batch))
         named = {f"{before}loss": loss} | {f"{before}{name}": term for name, term in terms.items()}
         for name, value in named.items():
             self._meters.get(name, ScalarMean).update_state(value, sample_weight=weight)
@@ -586,7 +603,7 @@ class GenerativeModel(keras.Model, abc.ABC):
     def _monitor(self, terms: Mapping[str, Terms], batch: Batch) -> list[str]:
         """Reports what `monitors` says of a step's terms, and returns the names."""
         named = self.monitors(terms)
-        weight = tf.shape(batch[self.example.key])[0]
+        weight = replicas.count_all(self._size(batch))
         for name, value in named.items():
             self._meters.get(name, ScalarMean).update_state(value, sample_weight=weight)
         return list(named)
@@ -595,17 +612,37 @@ class GenerativeModel(keras.Model, abc.ABC):
     def metrics(self) -> list[keras.metrics.Metric]:
         return self._meters.all()
 
+    def make_train_function(self, force=False):
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super().make_train_function(force)
+        if force or self.train_function is None:
+            self.train_function = replicas.step_function(self, self.train_step)
+        return self.train_function
+
+    def make_test_function(self, force=False):
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super().make_test_function(force)
+        if force or self.test_function is None:
+            self.test_function = replicas.step_function(self, self.test_step)
+        return self.test_function
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Built already. Keras would look at a batch, and take the mean of the replicas' pictures.
+        pass
+
     def test_step(self, data) -> dict[str, tf.Tensor]:
         batch = self.unpack(data)
         names, terms = [], {}
-        with self._step_of(_TESTING):
+        with self._step_of(_TESTING), replicas.step(self._size(batch)):
             for player in self.moving():
                 own = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
+                own = replicas.mean(own)
                 self._report(player, own, steady_sum(own.values()), batch)
                 names += self._reported[player.name]
                 terms[player.name] = own
             names += self._monitor(terms, batch)
             for figure, values in self.figures(batch).items():
+                values = replicas.gather(values)
                 for name, kind in self.meters(figure).items():
                     self._meters.get(name, kind).update_state(values)
                     names.append(name)
@@ -719,9 +756,9 @@ class GenerativeModel(keras.Model, abc.ABC):
                 generator.state.assign(store[f"seed_generator_{index}"])
 
 
-def _put_back(kept: Iterable[tuple[keras.Variable, tf.Tensor]]) -> None:
-    """Gives variables the values that were kept of them."""
-    for variable, value in kept:
+def _put_back(variables: Iterable[keras.Variable], values: Iterable[tf.Tensor]) -> None:
+    """Gives variables the values that they had."""
+    for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 

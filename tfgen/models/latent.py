@@ -7,6 +7,7 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen import replicas
 from tfgen.endpoints import Count, Example, Label, Latent, Seed, endpoint
 from tfgen.errors import InputError
 from tfgen.models.generative import GenerativeModel
@@ -39,13 +40,13 @@ class LatentVariableModel(GenerativeModel):
     #: Size of the code; `prior` has event shape `(latent_size,)`.
     latent_size: int
 
-    # Of `evaluate`: the k that it was asked for, and the batch whose parts have been computed.
+    # The k that `evaluate` was asked for.
     _importance_samples = 0
-    _measured: tuple[Batch, tuple[tf.Tensor, tf.Tensor, tf.Tensor]] | None = None
 
     def __init__(self, *, rate: RateWeight | None = None, **kwargs):
         super().__init__(**kwargs)
         self.rate = rate or RateWeight()
+        self._measured = replicas.Kept()  # the batch of a test step, and its parts
 
     def given(self, batch: Batch):
         """Returns what the model is conditional on, of a batch: what the three below take; its labels, or None."""
@@ -126,8 +127,8 @@ class LatentVariableModel(GenerativeModel):
 
         Within a test step it is one draw per batch, so that terms and figures are of the same.
         """
-        if self._measured is not None and self._measured[0] is batch:
-            return self._measured[1]
+        if self._measured.value is not None and self._measured.value[0] is batch:
+            return self._measured.value[1]
         x, given = batch[self.example.key], self.given(batch)
         of_z, of_x = tf.unstack(tf.random.split(self.seed(), 2, alg="philox"))
         q = self.posterior(x, given)
@@ -137,14 +138,14 @@ class LatentVariableModel(GenerativeModel):
         # A hierarchy walks down once more for the codes that stand for examples, of which training makes no use.
         parts = self.rates(q, self.prior(given), z, log_q), distortion, None if self.in_training else self.centre(q)
         if self.in_step and not self.in_training:
-            object.__setattr__(self, "_measured", (batch, parts))
+            self._measured.value = (batch, parts)
         return parts
 
     def test_step(self, data):
         try:
             return super().test_step(data)
         finally:
-            object.__setattr__(self, "_measured", None)
+            self._measured.value = None
 
     def players(self) -> list[Player]:
         return [Player("model", self.networks(), self.terms)]

@@ -89,7 +89,7 @@ class WeightAverage(keras.layers.Layer):
             for weight in network.weights:
                 average = self.add_weight(
                     shape=weight.shape, dtype=weight.dtype, initializer="zeros", trainable=False,
-                    name=f"average_{len(pairs)}",
+                    name=f"average_{len(pairs)}", aggregation="only_first_replica",
                 )  # fmt: skip
                 average.assign(weight)
                 pairs.append((weight, average))

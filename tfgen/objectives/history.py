@@ -19,12 +19,11 @@ class HistoricalAverage(keras.layers.Layer):
 
     def __init__(self, network: keras.layers.Layer, **kwargs):
         super().__init__(trainable=False, **kwargs)
-        self.count = self.add_weight(shape=(), dtype="float32", initializer="ones", trainable=False, name="count")
+        same = {"dtype": "float32", "trainable": False, "aggregation": "only_first_replica"}  # on all replicas
+        self.count = self.add_weight(shape=(), initializer="ones", name="count", **same)
         pairs = []
         for index, weight in enumerate(network.trainable_weights):
-            mean = self.add_weight(
-                shape=weight.shape, dtype="float32", initializer="zeros", trainable=False, name=f"mean_{index}"
-            )
+            mean = self.add_weight(shape=weight.shape, initializer="zeros", name=f"mean_{index}", **same)
             mean.assign(weight)
             pairs.append((weight, mean))
         # Not tracked by Keras: the weights belong to the network.

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen import replicas
 from tfgen.endpoints import Count, Example, Seed, endpoint
 from tfgen.errors import InputError
 from tfgen.models.adversarial import AdversarialModel
@@ -148,6 +149,7 @@ class BoundarySeekingGAN(AdversarialModel):
     def running_log_z(self, score) -> tf.Tensor:
         """Returns the logarithm of the running mean of e^l, which a step of training moves by a batch."""
         if self.in_training:
+            score = replicas.gather(tf.stop_gradient(score))
             log_mean = tf.reduce_logsumexp(score) - tf.math.log(tf.cast(tf.size(score), tf.float32))
             shares = tf.math.log([self.decay, 1.0 - self.decay])
             self.log_z.assign(tf.reduce_logsumexp(tf.stack([self.log_z.value, log_mean]) + shares))

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tfgen import replicas
 from tfgen.layers import MaskedDense
 from tfgen.models.flat import FlatAutoregressiveModel, take
 from tfgen.optimizers import Adam
@@ -59,11 +60,12 @@ class FVSBN(FlatAutoregressiveModel):
 
     def train_step(self, data):
         # From 0 Adam would need thousands of steps to the log-odds of pixels that are hardly ever on.
-        tf.cond(self._steps.value == 0, lambda: self._start_from(self.unpack(data)["image"]), lambda: None)
+        replicas.when(self._steps.value == 0, self._start_from, self.unpack(data)["image"])
         return super().train_step(data)
 
     def _start_from(self, x) -> None:
         """Sets b to the pixels' log-odds in a batch, with half a picture of each colour added."""
+        x = replicas.gather(x)
         on = tf.reduce_sum(tf.cast(tf.reshape(x, (-1, self.example.dimensions)), tf.float32), 0) + 0.5
         off = tf.cast(tf.shape(x)[0], tf.float32) + 1.0 - on
         self.regressions.bias.assign(tf.math.log(on / off))

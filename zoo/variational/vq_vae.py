@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen import replicas
 from tfgen.distributions import Likelihood, default_likelihood
 from tfgen.endpoints import Count, Example, Input, Label, Seed, Tensor, endpoint
 from tfgen.errors import InputError
@@ -146,7 +147,7 @@ class VQVAE(GenerativeModel):
         )  # fmt: skip
         # Untrained, it is the uniform prior of the first stage.
         self.prior.head_out.kernel.assign(tf.zeros_like(self.prior.head_out.kernel.value))
-        object.__setattr__(self, "_encoded", None)  # the vectors and codes of the present move
+        self._encoded = replicas.Kept()  # the vectors and codes of the present move
 
     def players(self):
         return [
@@ -172,7 +173,7 @@ class VQVAE(GenerativeModel):
             self.quantizer.initialize(z_e, self.seed())
         k = self.quantizer.nearest(z_e)
         if self.in_training:
-            object.__setattr__(self, "_encoded", (z_e, k))
+            self._encoded.value = z_e, k
         z_q = self.quantizer.straight_through(z_e, k)
         terms = {"distortion": tf.reduce_mean(self.distortion(x, z_q, self.seed()))}
         if self.quantizer.by_gradient:
@@ -181,8 +182,8 @@ class VQVAE(GenerativeModel):
 
     def after_move(self, player, terms):
         if player.name == "auto_encoder":
-            self.quantizer.update(*self._encoded, self.seed())
-            object.__setattr__(self, "_encoded", None)
+            self.quantizer.update(*self._encoded.value, self.seed())
+            self._encoded.value = None
 
     def prior_terms(self, batch: Batch) -> Terms:
         """Returns the nats of a map of codes under the prior."""
