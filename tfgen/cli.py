@@ -156,6 +156,9 @@ def train(
     deterministic: Annotated[
         bool | None, typer.Option("--deterministic", help="The same numbers to the last bit each time; may be slower.")
     ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="mirrored (GPUs share a batch), multi_worker (processes of TF_CONFIG) or none.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
@@ -173,7 +176,9 @@ def train(
         "on_broken": on_broken, "download": download or None, "data_dir": data_dir and str(data_dir.absolute()),
         "labels_per_class": labels_per_class, "labelled": labelled,
     }  # fmt: skip
-    kept = _without_none({"keep_last": keep, "keep_best": keep_best, "on_nan": on_nan, "rollbacks": rollbacks})
+    kept = _without_none(
+        {"keep_last": keep, "keep_best": keep_best, "on_nan": on_nan, "rollbacks": rollbacks, "strategy": strategy}
+    )
     given = {
         "data": data, "epochs": epochs, "batch_size": batch_size, "precision": precision, "seed": seed,
         "learning_rate": learning_rate, "ema": ema, "validation": validation, "conditional": conditional,
@@ -182,21 +187,29 @@ def train(
     }  # fmt: skip
     given = _without_none(given)
     verbose = _verbosity(quiet)
-    training.check_unlocked(out)
+    training.check_strategy(strategy)
+    if resume:
+        strategy = strategy or training.Run.open(out).record["training"].get("strategy")
+    writes = not training.follows(strategy)
+    if writes:
+        training.check_unlocked(out)
     if resume:
         begun = training.Run.open(out)
         training.check_same(begun, id, given)
-        _start(one_at_a_time=begun.record["training"].get("deterministic", False))
+        _start(strategy, one_at_a_time=begun.record["training"].get("deterministic", False))
         with _resumable(out):
             run = training.resume(out, epochs=epochs, verbose=verbose, **kept)
     else:
         check_arguments(get_entry(id), given.get("arguments", {}))
         training.check_precision(precision)
-        training.Run.check_free(out, force=force)
-        _start(one_at_a_time=bool(deterministic))
+        if writes:
+            training.Run.check_free(out, force=force)
+        _start(strategy, one_at_a_time=bool(deterministic))
         command = ["tfgen", *sys.argv[1:]]
         with _resumable(out):
             run = training.train(id, out=out, command=command, verbose=verbose, force=force, **given)
+    if not writes:
+        return
     metrics = ", ".join(f"{name} {value:.5g}" for name, value in run.record["metrics"].items())
     typer.echo(f"{run.record['model']['id']}: {run.record['training']['epochs']} epochs; {metrics}\n{run.path}")
 
@@ -388,10 +401,11 @@ def _resumable(out: pathlib.Path) -> Iterator[None]:
         raise typer.Exit(code) from None
 
 
-def _start(one_at_a_time: bool = False) -> None:
+def _start(strategy: str | None = None, one_at_a_time: bool = False) -> None:
     """Imports TensorFlow without the lines that it writes to stderr about drivers and instruction sets.
 
     Arguments:
+        strategy: of the training that follows.
         one_at_a_time: whether it is to run one operation at a time, which it is told before it starts.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -405,6 +419,10 @@ def _start(one_at_a_time: bool = False) -> None:
         try:
             import tensorflow as tf
 
+            if strategy == "multi_worker":
+                from tfgen.training import strategies
+
+                strategies.make_strategy(strategy)  # workers find each other before the first tensor
             tf.zeros(())  # the first tensor looks for devices
         except BaseException:
             hidden.seek(0)

@@ -4,6 +4,7 @@ Everything here does nothing, and costs nothing, where there is one replica.
 """
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
@@ -76,14 +77,22 @@ def _having(part: Slice | None) -> Iterator[None]:
         _present.slice = before
 
 
-def step(count) -> contextlib.AbstractContextManager[None]:
-    """Within it a step is computed in which this replica has `count` examples."""
+@contextlib.contextmanager
+def step(batch: dict[str, tf.Tensor], key: str) -> Iterator[dict[str, tf.Tensor]]:
+    """Within it a step is computed with this replica's examples, of which there are as many as rows of `batch[key]`.
+
+    Gives the batch. Models are not made for a batch of nothing: a replica without an example of the last one has one
+    of zeros, which counts nowhere.
+    """
     if not several():
-        return contextlib.nullcontext()
-    context = tf.distribute.get_replica_context()
-    counts, replica = context.all_gather(tf.reshape(count, [1]), axis=0), context.replica_id_in_sync_group
+        yield batch
+        return
+    context, count = tf.distribute.get_replica_context(), tf.shape(batch[key])[0]
+    counts, replica = context.all_gather(count[None], axis=0), context.replica_id_in_sync_group
     begin = tf.reduce_sum(tf.where(tf.range(context.num_replicas_in_sync) < replica, counts, 0))
-    return _having(Slice(tf.convert_to_tensor(replica), begin, tf.convert_to_tensor(count), tf.reduce_sum(counts)))
+    with _having(Slice(replica, begin, count, tf.reduce_sum(counts))):
+        missing = tf.maximum(1 - count, 0)
+        yield {name: tf.pad(value, [[0, missing]] + [[0, 0]] * (value.shape.rank - 1)) for name, value in batch.items()}
 
 
 @contextlib.contextmanager
@@ -98,6 +107,8 @@ def gather(values) -> tf.Tensor:
     """Returns the values `(batch, ...)` of all replicas, in the order of the batch."""
     if not several():
         return values
+    if _slice() is not None:
+        values = values[: tf.where(_slice().count > 0, tf.shape(values)[0], 0)]
     kind, context = values.dtype, tf.distribute.get_replica_context()
     # Collective operations know few types.
     wide = (
@@ -113,15 +124,14 @@ def count_all(count) -> tf.Tensor:
 
 def weigh(loss) -> tf.Tensor:
     """Returns what a replica's loss adds to that of all, whose gradients optimizers sum."""
-    # A replica may have no example of the last batch, of which a mean is no number.
-    return loss if _slice() is None else tf.math.multiply_no_nan(loss, _slice().share)
+    return loss if _slice() is None else loss * _slice().share
 
 
 def mean(terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Returns the means over all examples of terms, float32 scalars that are means over this replica's."""
     if _slice() is None or not terms:
         return terms
-    values = tf.math.multiply_no_nan(tf.stack(list(terms.values())), _slice().share)
+    values = tf.stack(list(terms.values())) * _slice().share
     values = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
     return dict(zip(terms, tf.unstack(values), strict=True))
 
@@ -217,8 +227,9 @@ class PlacedSeed(tf.experimental.ExtensionType):
     """A seed, int32 `(2,)`, by which a replica draws its slice of what one replica would draw for the whole batch.
 
     TensorFlow calls the functions below when such a seed is passed to one of its own, so that models and distributions
-    draw as ever. The first axis of a draw that is as long as the replica has examples is the batch's. A draw without
-    one is the replica's own, and so is one whose parameters differ from example to example.
+    draw as ever. The batch's axis of a draw is the first that is as long as the replica has examples, or else the first
+    that has several numbers for each (tfp draws vectors as one long one). A draw without such an axis is the replica's
+    own, and so is one whose parameters differ from example to example.
     """
 
     key: tf.Tensor
@@ -245,11 +256,14 @@ class PlacedSeed(tf.experimental.ExtensionType):
         shape = tf.convert_to_tensor(shape.as_list() if isinstance(shape, tf.TensorShape) else shape)
         static = tf.fill(shape, 0.0).shape
         shape = tf.cast(tf.reshape(shape, [-1]), tf.int32)
-        along = tf.equal(shape, self.part.count)
-        axis = tf.one_hot(tf.argmax(along), tf.size(shape), on_value=True, off_value=False) & tf.reduce_any(along)
+        part, same = self.part, tf.equal(shape, self.part.count)
+        each = tf.where(same, 1, shape // tf.maximum(part.count, 1))
+        fits = same | ((each > 0) & tf.equal(each * part.count, shape))
+        first = tf.argmax(2 * tf.cast(same, tf.int32) + tf.cast(fits, tf.int32))
+        along = tf.one_hot(first, tf.size(shape), on_value=True, off_value=False) & fits
         seed = tf.where(tf.reduce_any(along), self.key, self.own())
-        drawn = sample(tf.where(axis, self.part.total, shape), seed)
-        return tf.ensure_shape(tf.slice(drawn, tf.where(axis, self.part.begin, 0), shape), static)
+        drawn, begin = sample(tf.where(along, each * part.total, shape), seed), tf.where(along, each * part.begin, 0)
+        return tf.ensure_shape(tf.slice(drawn, begin, shape), static)
 
 
 def place(key) -> "tf.Tensor | PlacedSeed":
@@ -270,8 +284,14 @@ def place_layers(generators) -> None:
     """
     if not tf.distribute.has_strategy():
         return
+
+    def placed(follow: Callable, ordered: bool = True):
+        key = follow(ordered)
+        # As Keras casts it.
+        return key if _slice() is None else place(tf.cast(tf.math.floormod(key, tf.int32.max - 1), tf.int32))
+
     for generator in generators:
-        generator.next = lambda ordered=True, follow=generator.next: place(follow(ordered))
+        generator.next = functools.partial(placed, generator.next)
 
 
 def _scalar(*values) -> bool:

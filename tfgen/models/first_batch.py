@@ -2,8 +2,6 @@
 
 import abc
 
-import tensorflow as tf
-
 from tfgen import replicas
 from tfgen.models.generative import GenerativeModel
 from tfgen.models.players import Batch

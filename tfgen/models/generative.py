@@ -505,7 +505,7 @@ class GenerativeModel(keras.Model, metaclass=_Kind):
         batch = self.unpack(data)
         self._steps.assign_add(1)
         names, terms = [], {}
-        with self._step_of(_TRAINING), replicas.step(self._size(batch)):
+        with self._step_of(_TRAINING), replicas.step(batch, self.example.key) as batch:
             for player in self.moving():
                 if player.every == 1:
                     terms[player.name] = self._move(player, batch)
@@ -583,13 +583,9 @@ class GenerativeModel(keras.Model, metaclass=_Kind):
         if self.compiled:
             self.make_train_function()
 
-    def _size(self, batch: Batch) -> tf.Tensor:
-        """Returns the number of a batch's examples."""
-        return tf.shape(batch[self.example.key])[0]
-
     def _report(self, player: Player, terms: Terms, loss, batch: Batch) -> None:
         before = f"{player.name}_" if len(self.optimizers) > 1 else ""
-        weight = replicas.count_all(self._size(batch))
+        weight = replicas.count_all(tf.shape(batch[self.example.key])[0])
         named = {f"{before}loss": loss} | {f"{before}{name}": term for name, term in terms.items()}
         for name, value in named.items():
             self._meters.get(name, ScalarMean).update_state(value, sample_weight=weight)
@@ -603,7 +599,7 @@ class GenerativeModel(keras.Model, metaclass=_Kind):
     def _monitor(self, terms: Mapping[str, Terms], batch: Batch) -> list[str]:
         """Reports what `monitors` says of a step's terms, and returns the names."""
         named = self.monitors(terms)
-        weight = replicas.count_all(self._size(batch))
+        weight = replicas.count_all(tf.shape(batch[self.example.key])[0])
         for name, value in named.items():
             self._meters.get(name, ScalarMean).update_state(value, sample_weight=weight)
         return list(named)
@@ -633,7 +629,7 @@ class GenerativeModel(keras.Model, metaclass=_Kind):
     def test_step(self, data) -> dict[str, tf.Tensor]:
         batch = self.unpack(data)
         names, terms = [], {}
-        with self._step_of(_TESTING), replicas.step(self._size(batch)):
+        with self._step_of(_TESTING), replicas.step(batch, self.example.key) as batch:
             for player in self.moving():
                 own = {name: tf.cast(term, tf.float32) for name, term in player.terms(batch).items()}
                 own = replicas.mean(own)

@@ -75,6 +75,8 @@ def explain(error: BaseException, run: Run, source) -> InputError | None:
         size = run.record["training"]["batch_size"]
         return InputError(f"{run.path}: out of memory with --batch-size {size}; begin anew with a smaller one")
     if isinstance(error, tf.errors.OpError):
+        if run.record["training"].get("strategy") == "multi_worker" and re.search(r"Collective|task:\d", error.message):
+            return InputError("another worker has stopped; start all of them again with --resume")
         # An error of ours that was raised by a function of tf.data comes with its own trace behind it.
         told = re.search(r"InputError: (.*)", error.message)
         found = told[1] if told else source.damage()

@@ -20,12 +20,13 @@ from tfgen.training.best import Goal
 from tfgen.training.checkpoints import Place, read_place, save_model
 from tfgen.training.mishaps import Diverged, explain, lower_rates, roll_back
 from tfgen.training.run import FORMAT, Interrupted, Run
+from tfgen.training.strategies import check_batch_size, check_strategy, follows, scope, scratch
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 ON_NAN = ("off", "stop", "rollback")
 
 # What of the training may be said anew when it is resumed, and what it is in records that are older than it.
-_CHANGEABLE = {"keep_last": 2, "keep_best": None, "on_nan": "off", "rollbacks": 3}
+_CHANGEABLE = {"keep_last": 2, "keep_best": None, "on_nan": "off", "rollbacks": 3, "strategy": "none"}
 
 
 def train(
@@ -51,6 +52,7 @@ def train(
     on_nan: str = "off",
     rollbacks: int = 3,
     deterministic: bool = False,
+    strategy: str = "none",
     callbacks: Sequence = (),
     verbose: int | str = "auto",
     command: Sequence[str] | None = None,
@@ -88,7 +90,10 @@ def train(
         rollbacks: how often at most.
         deterministic: whether the same arguments give the same numbers to their last bit on the same machine. TensorFlow
             then runs one operation at a time, which has to be asked for before its first.
-        callbacks: of Keras, beside the run's own.
+        strategy: `mirrored` shares each batch among the GPUs of this machine; `multi_worker` among the processes of
+            TF_CONFIG, each of which is called with the same arguments and reads the same data, and of which the first
+            writes the run.
+        callbacks: of Keras, beside the run's own; with `multi_worker` in each process.
         verbose: of Keras: 0 is silent, 1 a progress bar, 2 a line per epoch.
         command: what the user typed, for the record.
         force: overwrites a former run in `out`.
@@ -101,20 +106,22 @@ def train(
     entry = get_entry(id)
     check_arguments(entry, arguments or {})
     check_precision(precision)
+    check_strategy(strategy)
     recipe = entry.recipe(data)
     training = {
         "epochs": recipe["epochs"] if epochs is None else epochs,
         "batch_size": recipe["batch_size"] if batch_size is None else batch_size,
         "seed": seed, "precision": precision, "learning_rate": learning_rate, "ema": ema, "validation": validation,
         "samples": samples, "every": every, "doctor": doctor, "keep_last": keep_last, "keep_best": keep_best,
-        "on_nan": on_nan, "rollbacks": rollbacks, "deterministic": deterministic,
+        "on_nan": on_nan, "rollbacks": rollbacks, "deterministic": deterministic, "strategy": strategy,
     }  # fmt: skip
     _check_numbers(training)
-    out = out or default_folder(id, data)
+    out = scratch() if follows(strategy) else out or default_folder(id, data)
     lock.check_free(out)
     Run.check_free(out, force=force)
     if deterministic:
         _one_at_a_time()
+    check_batch_size(strategy, training["batch_size"])  # of the strategy, which has to be there before any tensor
 
     from tfgen.data import names, open_source
     from tfgen.models import AdversarialModel
@@ -131,7 +138,8 @@ def train(
         "data": {"name": data, "options": dict(data_options or {}), "specs": building.describe_specs(source)},
         "training": training,
     }
-    model = _new_model(record, source)
+    with scope(strategy):
+        model = _new_model(record, source)
     model.stage_ends(training["epochs"])
     if doctor and not isinstance(model, AdversarialModel):
         raise InputError(f"doctor: {id} is no adversarial model; leave it out")
@@ -198,6 +206,7 @@ def resume(
     keep_best: str | None = None,
     on_nan: str | None = None,
     rollbacks: int | None = None,
+    strategy: str | None = None,
     callbacks: Sequence = (),
     verbose: int | str = "auto",
 ) -> Run:
@@ -206,7 +215,7 @@ def resume(
     Arguments:
         path: of the run's folder.
         epochs: how many there shall be in all, in place of the number that the run was begun with.
-        keep_last, keep_best, on_nan, rollbacks: in place of what the run was begun with, see `train`.
+        keep_last, keep_best, on_nan, rollbacks, strategy: in place of what the run was begun with, see `train`.
         callbacks: of Keras, beside the run's own.
         verbose: of Keras.
 
@@ -215,9 +224,14 @@ def resume(
             or a mishap as in `train`.
         Interrupted: the user pressed Ctrl-C; the state is saved.
     """
+    check_strategy(strategy)
     run = Run.open(path)
     if run.finished and epochs in (None, run.record["training"]["epochs"]):
         return run
+    strategy = strategy or run.record["training"].get("strategy", "none")
+    check_strategy(strategy)
+    check_batch_size(strategy, run.record["training"]["batch_size"])
+    path = scratch(path) if follows(strategy) else path
     with lock.held(path):
         run = Run.open(path)
         said = {
@@ -226,6 +240,7 @@ def resume(
             "keep_best": keep_best,
             "on_nan": on_nan,
             "rollbacks": rollbacks,
+            "strategy": strategy,
         }
         training = _CHANGEABLE | run.record["training"]
         training |= {name: value for name, value in said.items() if value is not None}
@@ -238,7 +253,7 @@ def resume(
         if training.get("deterministic"):
             _one_at_a_time()
         source = run.source()
-        model, place = _load(run, source, checkpoint)
+        model, place = _load(run, training, source, checkpoint)
         _write(run, status="running", training=training, ended=None)
         return _fit(run, model, source, place, callbacks, verbose)
 
@@ -270,7 +285,7 @@ def _write(run: Run, **changes) -> None:
         raise InputError(f"{run.path}: cannot be written to: {error.strerror}") from None
 
 
-def _load(run: Run, source, checkpoint: pathlib.Path | None) -> tuple:
+def _load(run: Run, training: Mapping, source, checkpoint: pathlib.Path | None) -> tuple:
     """Returns the model of a checkpoint or, without one, at its beginning, and that place.
 
     Rollbacks that are younger than the checkpoint have lowered the learning rates.
@@ -280,8 +295,8 @@ def _load(run: Run, source, checkpoint: pathlib.Path | None) -> tuple:
 
     rollbacks = run.record.get("rollbacks", [])
     place = read_place(checkpoint) if checkpoint else Place()
-    with building.precision_policy(run.record["training"]["precision"]):
-        model = load_model(checkpoint) if checkpoint else _new_model(run.record, source)
+    with building.precision_policy(training["precision"]), scope(training["strategy"]):
+        model = load_model(checkpoint) if checkpoint else _new_model(run.record | {"training": training}, source)
     for rollback in rollbacks[place.rollbacks :]:
         lower_rates(model, rollback["factor"])
     return model, dataclasses.replace(place, rollbacks=len(rollbacks))
@@ -310,7 +325,7 @@ def _fit(run: Run, model, source, place: Place, callbacks: Sequence, verbose) ->
                     roll_back(run, diverged)
                     if verbose != 0:
                         print(f"\n{diverged}; back to the last checkpoint with half the learning rate", flush=True)
-                model, place = _load(run, source, run.checkpoints.newest())
+                model, place = _load(run, run.record["training"], source, run.checkpoints.newest())
         model.watch_faults(False)
         save_model(model, run.path / "model.keras")
         end("finished")
@@ -335,6 +350,9 @@ def _fit_once(run: Run, model, source, place: Place, callbacks: Sequence, verbos
 
     training = run.record["training"]
     epochs, every = training["epochs"], training["every"]
+    if follows(training["strategy"]):
+        # The first worker saves, then stops, and with it the others.
+        stop, verbose = bool, 0
     keys = tuple(model.specs)
     validation = training["validation"] and _batches(source, training, training["validation"], shuffle=False, keys=keys)
     # First, so that the others write what they find.
