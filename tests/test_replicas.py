@@ -42,7 +42,7 @@ def place(begin, end, key=(3, 4)):
 def test_a_replica_draws_its_slice_of_what_one_draws_for_the_whole_batch(draw):
     whole = draw(slice(0, WHOLE), tf.constant([3, 4])).numpy()
     axis = whole.shape.index(WHOLE)
-    for begin, end in [(0, 5), (5, 10), (7, 10), (9, 10)]:
+    for begin, end in [(0, 5), (5, 10), (8, 10), (9, 10)]:
         drawn = draw(slice(begin, end), place(begin, end)).numpy()
         # To the last bit but for what vectors of another length do to exp and log.
         np.testing.assert_allclose(drawn, np.take(whole, range(begin, end), axis), rtol=1e-5, atol=1e-6)

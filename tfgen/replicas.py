@@ -229,7 +229,8 @@ class PlacedSeed(tf.experimental.ExtensionType):
     TensorFlow calls the functions below when such a seed is passed to one of its own, so that models and distributions
     draw as ever. The batch's axis of a draw is the first that is as long as the replica has examples, or else the first
     that has several numbers for each (tfp draws vectors as one long one). A draw without such an axis is the replica's
-    own, and so is one whose parameters differ from example to example.
+    own, and so is one whose parameters differ from example to example. Where another axis before it is as long by
+    chance, replicas still draw different noise, but not that of one.
     """
 
     key: tf.Tensor
