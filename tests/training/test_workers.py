@@ -34,7 +34,7 @@ def workers(*arguments, temporary):
 
 
 def test_two_workers_with_half_the_batch_equal_one_with_the_whole_batch(tmp_path):
-    ids = ("vae", "pixel_cnn_pp", "wgan_gp")
+    ids = ("vae", "nade", "wgan_gp")
     finish(start(PROGRAM, "one", tmp_path / "one.npz", *ids))
     finish(*workers(PROGRAM, "workers", tmp_path / "worker_INDEX.npz", *ids, temporary=tmp_path))
     for index in range(2):
