@@ -141,11 +141,15 @@ def when(condition, move: Callable[..., None], *args) -> None:
 
     Arguments:
         condition: a boolean scalar.
-        move: returns nothing. Tensors of a replica reach it as arguments alone.
+        move: what it returns is not looked at. Tensors of a replica reach it as arguments alone.
         args: of it, nested tensors.
     """
+
+    def alone():
+        move(*args)
+
     if not several():
-        tf.cond(condition, lambda: move(*args) and None, lambda: None)
+        tf.cond(condition, alone, lambda: None)
         return
     # A replica can change no mirrored variable within a branch of its own: all of them enter the same one.
     as_written = tf.autograph.experimental.do_not_convert
