@@ -42,7 +42,7 @@ def test_two_workers_with_half_the_batch_equal_one_with_the_whole_batch(tmp_path
 
 
 def train(out, *more, temporary):
-    command = ["train", "vae", "--epochs", 30, "--batch-size", 400, "--samples", 4, "--set", "hidden=(8,)", "--quiet",
+    command = ["train", "vae", "--epochs", 8, "--batch-size", 400, "--samples", 4, "--set", "hidden=(8,)", "--quiet",
                "--set", "latent_size=2", "--validation", "test", "--strategy", "multi_worker", "--out", out]  # fmt: skip
     return workers("-c", "from tfgen.cli import main; main()", *command, *more, temporary=temporary)
 
@@ -66,4 +66,4 @@ def test_a_worker_that_is_killed_ends_the_others_and_all_resume_to_the_same_numb
     # The second has a folder of its own, which goes when it ends; what was killed could not remove it.
     assert not list((tmp_path / "worker_0").glob("tfgen-worker-*"))
     assert len(list((tmp_path / "worker_1").glob("tfgen-worker-*"))) == 1
-    assert len(list((tmp_path / "whole" / "samples").iterdir())) == 30
+    assert len(list((tmp_path / "whole" / "samples").iterdir())) == 8

@@ -170,7 +170,7 @@ class TopDown(tfd.Distribution):
 
     def drawn(self, sample_shape=(), seed=None) -> Descent:
         """Returns the descent of fresh draws, `(*sample_shape, *batch_shape, size)`."""
-        seeds = tf.unstack(tfp.random.split_seed(seed, len(self._sizes)))
+        seeds = tfp.random.split_seed(seed, len(self._sizes))
         outer = tf.concat([tf.reshape(tf.cast(sample_shape, tf.int32), (-1,)), self._batch_shape_tensor()], 0)
         descent = self._descend(outer, lambda index, own: own.experimental_sample_and_log_prob(seed=seeds[index]))
         self._memory.keep(descent)
