@@ -103,7 +103,8 @@ def test_skipped_steps_are_counted_by_player_and_epoch():
 
 def test_a_skipped_step_is_not_accumulated():
     game = half(Game, keras.optimizers.SGD(1.0, gradient_accumulation_steps=2), ema={"first": 0.75})
-    play(game, 3, points(3.0, HUGE, 5.0))
+    history = play(game, 3, points(3.0, HUGE, 5.0)).history
+    assert history["first_skipped_steps"] == [1.0]  # waiting is no skipping
     # The second player's moves behind steps 1 and 2 meet a = 1 both, and the third waits.
     assert game.numbers == (1.0 - (5.0 + 7.0) / 2.0, 5.0 - 1.0)
     np.testing.assert_allclose(game.sample(1)[0], averaged([1.0, -5.0], 0.75), rtol=1e-6)
