@@ -124,7 +124,9 @@ class ShiftedConv2D(WeightNormalized):
         sums = weights.bias  # perhaps a variable, which has no sum in place
         for kernel, row in zip(tf.unstack(weights.kernel)[: len(rows)], rows, strict=True):
             # One product for all columns of the field, moved afterwards: that copies less than moved inputs would.
-            products = times(tf.pad(row, [self.padding, [0, 0], [0, 0]]), tf.concat(tf.unstack(kernel), -1))
+            # (Unstacked and concatenated taps TF-Lite would get in another order, where a branch has them.)
+            taps = tf.reshape(tf.transpose(kernel, (1, 0, 2)), (kernel.shape[1], -1))
+            products = times(tf.pad(row, [self.padding, [0, 0], [0, 0]]), taps)
             for tap, product in enumerate(tf.split(products, width, -1)):
                 sums = sums + product[tap : tap + columns : self.stride]
         return sums

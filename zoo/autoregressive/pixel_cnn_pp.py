@@ -28,9 +28,6 @@ from tfgen.specs import Images, Labels
         },
         "mnist": {"batch_size": 32, "epochs": 20, "model": {"width": 32, "blocks": 2, "mixtures": 5}},
     },
-    without_lite={
-        "sample_from_noise": "LiteRT draws other levels than TensorFlow from some row on, and it is not known why"
-    },
 )
 class PixelCNNPP(FirstBatchModel, AutoregressiveModel):
     r"""PixelCNN++.
