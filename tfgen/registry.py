@@ -217,7 +217,7 @@ def load_model(path, *, compile: bool = True):
         return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except InputError:
         raise
-    except (OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (ImportError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
         if "safe_mode=False" in str(error):
             raise InputError(
                 f"{path}: holds Python code, a Lambda layer or the like, and is not loaded: it could do anything; "
