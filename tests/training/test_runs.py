@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import signal
 
 import keras
@@ -49,6 +50,20 @@ def test_the_record_is_enough_to_repeat_the_run(whole, tmp_path):
         arguments=record["model"]["arguments"], verbose=0, **training,
     )  # fmt: skip
     assert_same(run, again)
+
+
+def test_two_who_write_in_a_record_lose_nothing_of_each_other(whole, tmp_path):
+    shutil.copytree(whole("vae").path, tmp_path / "run")
+    trains, measures, also = (Run.open(tmp_path / "run") for _ in range(3))
+    trains.write(status="running", seconds=12.5)
+    measured = measures.evaluate("test")
+    also.evaluate("train[:10]")
+    trains.write(status="finished")
+    record = Run.open(tmp_path / "run").record
+    assert (record["status"], record["seconds"]) == ("finished", 12.5)
+    assert record["evaluations"]["test"] == measured
+    assert set(record["evaluations"]) == {"test", "train[:10]"}
+    assert record == trains.record
 
 
 def test_the_record_says_what_happened(whole):

@@ -38,6 +38,20 @@ def held(folder: str | os.PathLike) -> Iterator[None]:
         os.close(file)
 
 
+@contextlib.contextmanager
+def changing(folder: str | os.PathLike) -> Iterator[None]:
+    """Within it no other process changes what is written in a moment, as a record; waits for one that does.
+
+    Who trains in the folder holds another lock.
+    """
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
 def check_free(folder: str | os.PathLike) -> None:
     """Raises InputError if a process holds the lock of a folder."""
     path = pathlib.Path(folder) / _NAME

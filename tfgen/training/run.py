@@ -112,9 +112,14 @@ class Run:
             raise InputError(f"{path}: not empty; {hint}")
 
     def write(self, **changes) -> None:
-        """Changes the record, and writes it."""
-        text = json.dumps(self.record | changes, indent=2) + "\n"
-        write_text(self.path / "run.json", text)
+        """Changes the record, and writes it; what other processes have written in it meanwhile stays."""
+        file = self.path / "run.json"
+        with lock.changing(self.path):
+            record = self.record
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                record = json.loads(file.read_text(encoding="utf-8"))
+            text = json.dumps(record | changes, indent=2) + "\n"
+            write_text(file, text)
         self.record = json.loads(text)  # as another process would read it
 
     @property
@@ -270,7 +275,8 @@ class Run:
         batches = source.dataset(split, self.record["training"]["batch_size"], shuffle=False, keys=tuple(model.specs))
         figures = model.evaluate(batches, return_dict=True, verbose=verbose, **extra)
         figures = {name: float(value) for name, value in figures.items()} | probed
-        self.write(evaluations=self.record["evaluations"] | {split: extra | figures})
+        # Those that others have measured since this run was opened stay.
+        self.write(evaluations=Run.open(self.path).record["evaluations"] | {split: extra | figures})
         return figures
 
     def _probe(self, source, split: str) -> dict[str, float]:
