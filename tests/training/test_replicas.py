@@ -21,7 +21,7 @@ def start(*arguments, **environment):
 
 
 def finish(*processes):
-    told = [process.communicate(timeout=900)[0] for process in processes]
+    told = [process.communicate(timeout=1500)[0] for process in processes]
     for process, text in zip(processes, told, strict=True):
         assert process.returncode == 0, text[-3000:]
 
@@ -62,10 +62,13 @@ import conftest
 from tfgen.endpoints import Example, Label
 from tfgen.registry import get_class
 
+# One for all: a second one counts its collective operations from the beginning, and meets those of the first.
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for id in sys.argv[2:]:
+    print(id, flush=True)
     cls = get_class(id)
     arguments = conftest.small_arguments(cls)
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with strategy.scope():
         model = cls(**arguments)
         model.compile(ema=0.5)
     data = {model.example.key: Example().reference(model, 11, 0)}

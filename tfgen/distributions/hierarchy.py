@@ -50,7 +50,7 @@ class Hierarchy(tfd.Distribution):
     def _sample_n(self, n, seed=None):
         seeds = tfp.random.split_seed(seed, len(self._sizes))
         parts = [self._top.sample(n, seed=seeds[0])]
-        for of, own in zip(self._below, tf.unstack(seeds)[1:], strict=True):
+        for of, own in zip(self._below, seeds[1:], strict=True):
             parts.append(of(parts[-1]).sample(seed=own))
         return tf.concat(parts[::-1], -1)
 
