@@ -51,6 +51,25 @@ def longest_file(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.fixture
+def flag(tmp_path):
+    """Gives `flag("+i", folder, ...)`, after which nothing can be made or removed there, by root neither; "-i" undoes it."""
+    sealed = set()
+
+    def change(sign, *folders):
+        subprocess.run(["chattr", sign, *folders], check=True, capture_output=True)
+        (sealed.update if sign == "+i" else sealed.difference_update)(folders)
+
+    try:
+        change("+i", tmp_path)
+        change("-i", tmp_path)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no right to seal a folder, or a file system without flags")
+    yield change
+    if sealed:
+        change("-i", *sealed)
+
+
 class Disk:
     """A small disk of its own."""
 

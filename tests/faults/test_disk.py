@@ -1,5 +1,6 @@
 """Disks that are full, read-only or foreign."""
 
+import pathlib
 import shutil
 
 import pytest
@@ -52,11 +53,33 @@ def test_a_run_on_a_disk_that_became_read_only_goes_on_when_it_can_be_written_ag
     assert_same(resume(out, verbose=0), whole)
 
 
+@pytest.mark.slow
+def test_a_folder_that_becomes_read_only_during_a_training_keeps_the_checkpoint_before(tmp_path, survives, flag):
+    out = tmp_path / "run"
+    folders, message = (out, out / "checkpoints"), r"writing: Operation not permitted; the last checkpoint is kept"
+    survives(out, message, At(2, 1, lambda: flag("+i", *folders)), mend=lambda: flag("-i", *folders))
+
+
 def test_a_folder_below_a_file_is_said(tmp_path, tfgen):
     (tmp_path / "file").touch()
     code, _, err = tfgen("train", "gan", "--out", tmp_path / "file" / "run")
     assert (code, err.count("\n")) == (2, 1)
     assert "cannot be written to: Not a directory" in err
+
+
+@pytest.mark.slow
+def test_a_folder_of_tensorboard_that_may_not_be_written_costs_one_warning(tmp_path, whole, flag):
+    board = tmp_path / "run" / "tensorboard"
+
+    def seal():
+        board.mkdir()
+        flag("+i", board)
+
+    with pytest.warns(RunWarning, match="tensorboard: nothing is written for TensorBoard any more: ") as warnings:
+        run = train("gan", out=tmp_path / "run", callbacks=[At(1, 1, seal)], **OPTIONS)
+    assert len([one for one in warnings if one.category is RunWarning]) == 1
+    assert not any(board.iterdir())
+    assert_same(run, whole)
 
 
 @pytest.mark.slow
@@ -83,6 +106,17 @@ def test_checkpoints_of_another_version_are_refused_and_left_alone(tmp_path, who
     assert f"{newest}: a checkpoint of format {number}, written by {age} version" in err
     assert "begin anew with --force" in err
     assert newest.read_bytes() == before
+
+
+def test_a_run_that_an_older_version_wrote_is_refused_and_left_alone(tmp_path, tfgen):
+    """The folder was written by the last version that had checkpoints of format 1."""
+    out = tmp_path / "run"
+    shutil.copytree(pathlib.Path(__file__).with_name("older_version"), out)
+    before = {path: path.read_bytes() for path in out.rglob("*.*") if path.is_file()}
+    code, _, err = tfgen("train", "--resume", "--out", out)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "epoch_0001.keras: a checkpoint of format 1, written by an older version of tfgen" in err
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_record_of_another_version_is_refused(tmp_path, whole, tfgen):

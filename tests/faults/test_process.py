@@ -96,14 +96,21 @@ def test_a_batch_that_does_not_fit_in_memory_is_said_with_its_size(tmp_path):
     assert "Traceback" not in process.stderr
 
 
-KILLED = {"vae": SMALL["vae"], "pixel_cnn": SMALL["pixel_cnn"], "gan": GAN}
+KILLED = {
+    "vae": SMALL["vae"],
+    "pixel_cnn": SMALL["pixel_cnn"],
+    "gan": GAN,
+    # What else a model can have to remember: an equilibrium variable, and the noise of dropout.
+    "began": {"width": 4, "code_size": 2, "latent_size": 2},
+    "pixel_cnn_pp": {"width": 4, "blocks": 1, "resolutions": 1, "mixtures": 1, "dropout": 0.3},
+}
 AVERAGED = ["--ema", "0.9", "--validation", "test", "--keep-best", "val_elbo"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("id", KILLED)
 def test_a_run_that_is_killed_at_random_moments_ends_where_an_uninterrupted_one_ends(tmp_path, id):
-    """Ten processes are killed, half of them while they write; what each wrote is where the next goes on."""
+    """Ten trainings are killed, half of them while they write, and an export; what each wrote is where the next goes on."""
     out, moments = tmp_path / "run", random.Random(7)
     half_written = out / "checkpoints" / ".writing.keras"
     sizes = [part for name, value in KILLED[id].items() for part in ("--set", f"{name}={value}")]
@@ -124,6 +131,8 @@ def test_a_run_that_is_killed_at_random_moments_ends_where_an_uninterrupted_one_
         _, err = process.communicate()
         assert (process.returncode, err) == (-signal.SIGKILL, "")
         writing += half_written.exists()
+        if kill == 5:
+            killed_export(out)
     assert writing > 0
     assert Run.open(out).record["status"] == "running"
     for arguments in (further, [*line, "--out", tmp_path / "whole"]):
@@ -133,6 +142,19 @@ def test_a_run_that_is_killed_at_random_moments_ends_where_an_uninterrupted_one_
     run, whole = Run.open(out), Run.open(tmp_path / "whole")
     assert_same(run, whole)
     assert run.record.get("best") == whole.record.get("best")
+    _, report = run.export()
+    assert report.ok
+    assert not list(out.glob(".export.*"))
+
+
+def killed_export(out):
+    """Kills an export of an unfinished run while it writes, which leaves no artifact."""
+    process = command("export", out)
+    wait_until(lambda: any(out.glob(".export.*.tmp/*/*")), process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (out / "export").exists()
 
 
 def newer(folder, newest):
