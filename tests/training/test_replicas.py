@@ -91,6 +91,44 @@ def test_every_model_trains_on_two_mirrored_replicas_whose_weights_stay_the_same
     finish(start("-c", EVERY_MODEL, PROGRAM.parents[1] / "contract", *ids))
 
 
+STATISTICS = """
+import keras
+import numpy as np
+import tensorflow as tf
+
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+
+from tfgen import replicas
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope(), replicas.variables():
+    norm = keras.layers.BatchNormalization(momentum=0.9)
+    norm.build((None, 3))
+x = np.random.default_rng(0).normal(size=(2, 2, 8, 3)).astype(np.float32)  # of calls and replicas
+
+@tf.function
+def step():
+    def one():
+        own = tf.constant(x)[:, tf.distribute.get_replica_context().replica_id_in_sync_group]
+        norm(own[0], training=True)
+        norm(own[1], training=True)
+        replicas.level(norm.weights)
+    strategy.run(one)
+
+step()
+expected = [0.09 * m[0].mean(0) + 0.1 * m[1].mean(0) for m in (x.mean(2), x.var(2))]
+expected[1] += 0.81  # it begins at one
+for weight, value in zip((norm.moving_mean, norm.moving_variance), expected):
+    for copy in weight.value.values:
+        np.testing.assert_allclose(copy.numpy(), value, rtol=1e-5)
+"""
+
+
+def test_statistics_of_batches_are_the_mean_of_those_of_the_replicas():
+    finish(start("-c", STATISTICS))
+
+
 RUN = """
 import sys
 

@@ -538,6 +538,7 @@ class GenerativeModel(keras.Model, metaclass=_Kind):
         if unreached:
             raise InputError(f"{self.name}: the loss of {player.name!r} does not depend on {', '.join(unreached)}")
         overall = replicas.mean(terms)
+        replicas.level(self._statistics())
         scale = tf.identity(optimizer.dynamic_scale) if scaling else None
         if self.faults is None:
             self._apply(player, gradients, overall)
