@@ -207,7 +207,7 @@ def level(weights: Iterable[keras.Variable]) -> None:
     variables = [
         weight.value for weight in weights if weight.value.synchronization == tf.VariableSynchronization.ON_READ
     ]
-    for kind in {variable.dtype for variable in variables}:
+    for kind in dict.fromkeys(variable.dtype for variable in variables):  # in the same order on all
         of_kind = [variable for variable in variables if variable.dtype == kind]
         values = tf.concat([tf.reshape(variable, [-1]) for variable in of_kind], 0)
         means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
