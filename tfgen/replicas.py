@@ -115,7 +115,8 @@ def gather(values) -> tf.Tensor:
     wide = (
         values if kind.is_floating and kind.size >= 4 else tf.cast(values, tf.float32 if kind.is_floating else tf.int32)
     )
-    return tf.cast(context.all_gather(wide, axis=0), kind)
+    # Workers lose the static shape.
+    return tf.ensure_shape(tf.cast(context.all_gather(wide, axis=0), kind), (None, *values.shape[1:]))
 
 
 def count_all(count) -> tf.Tensor:
