@@ -35,6 +35,9 @@ def convert(folder: pathlib.Path, signature: str, precision: str, samples: Itera
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if precision == "int8":
+        # Dense layers have one scale, as TF-Lite's 8-bit specification has it; older runtimes know no other, and a scale for
+        # each of its channels and of its biases, at each place where a layer is called, is a sixteenth of a small file.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
         builtins = tf.lite.OpsSet
         converter.target_spec.supported_ops = [builtins.TFLITE_BUILTINS_INT8, builtins.TFLITE_BUILTINS]
         converter.representative_dataset = lambda: ((signature, sample) for sample in samples)

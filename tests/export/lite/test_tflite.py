@@ -14,6 +14,7 @@ from tfgen.export import present, side_by_side, tflite, verify
 from tfgen.export.comparison import SAMPLES, Case
 from tfgen.export.lite import conversion
 from tfgen.export.lite.contest import _times
+from tfgen.export.lite.exporting import lite_endpoints
 from tfgen.export.lite.files import operations, read_file
 from tfgen.export.lite.running import Interpreter
 
@@ -119,6 +120,24 @@ def test_fewer_bits_make_smaller_files_and_the_report_tells_what_is_lost(models,
     assert lost["float32"] < lost["float16"] < lost["int8"] < 0.1
     assert f"{lost['int8']:.1%}" in str(reports["int8"])
     assert "dB" in str(reports["int8"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("id", "arguments"),
+    [("vae", {"latent_size": 12, "hidden": (256, 256)}), ("dcgan", {"latent_size": 16, "width": 48})],
+)
+def test_with_all_of_its_endpoints_an_int8_file_is_three_and_a_half_times_smaller(tmp_path, id, arguments):
+    side = 8 if id == "vae" else 16
+    model = tfgen.create(id, image_shape=(side, side, 1), levels=17, seed=1, **arguments)
+    data = {"image": np.random.default_rng(0).integers(0, 17, (40, side, side, 1), np.uint8)}
+    whole, small = (
+        read_file(tflite(model, tmp_path / f"{kind}.tflite", precision=kind, data=data)) for kind in ("float32", "int8")
+    )
+    assert set(small[1]["precisions"].values()) == {"int8"}
+    assert small[1]["precisions"].keys() == lite_endpoints(model).keys()
+    assert len(whole[0]) > 500_000
+    assert len(whole[0]) / len(small[0]) > 3.5
 
 
 @pytest.mark.slow
