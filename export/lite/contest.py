@@ -49,6 +49,20 @@ def side_by_side(paths: Sequence, reports: Sequence[Report], repeats: int = 21) 
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
+def latencies(paths: Sequence, signature: str, repeats: int = 21) -> list[dict[int, float]]:
+    """Returns for each file milliseconds of a call by the number of threads, medians of calls in turn.
+
+    Arguments:
+        paths: of TF-Lite files that all have the signature.
+        signature: its name.
+        repeats: calls of each.
+    """
+    files = [read_file(path) for path in paths]
+    runners = {at: {threads: Interpreter(data, threads) for threads in THREADS} for at, (data, *_) in enumerate(files)}
+    times = _times(signature, runners, {at: cases for at, (*_, cases) in enumerate(files)}, repeats)
+    return [{threads: times[at, threads] for threads in THREADS} for at in runners]
+
+
 def _times(name: str, runners: dict, references: dict, repeats: int) -> dict[tuple[int, int], float]:
     """Returns the median time of a call in milliseconds, by file and number of threads."""
     inputs = {
