@@ -46,11 +46,13 @@ def measure(id: str, steps: int, out: pathlib.Path) -> list[dict]:
     from tfgen.export.lite.contest import latencies
     from tfgen.export.lite.conversion import PRECISIONS
     from tfgen.export.lite.files import read_file
+    from tfgen.training.building import build_model, check_match
 
     keras.utils.set_random_seed(0)
     recipe = get_entry(id).recipe("digits")
     source = open_source("digits", levels=2 if id in BINARY else None)
-    model = tfgen.create(id, example=source.example, seed=0, **recipe["model"])
+    conditional = check_match(get_entry(id), source, None)
+    model = build_model(get_entry(id), source, recipe["model"], conditional=conditional, precision="float32", seed=0)
     model.compile(steps_per_execution=10)
     batches = source.dataset("train", recipe["batch_size"], drop_remainder=True, keys=tuple(model.specs))
     epochs = max(math.ceil(steps / len(list(batches))), len(model.stages()))

@@ -92,7 +92,7 @@ def tflite(
         batch: number of examples that every call takes, for runtimes that want fixed shapes; any number unless given.
         data: examples as the model reads them, by key; `int8` looks at the first 128 for the ranges of numbers.
         max_loss: how much of its outputs' range an endpoint may be off on average, in [0, 1]; one that is off by more
-            stays float32.
+            stays float32, as does one that LiteRT does not run with fewer bits.
         card: `data`, `recipe`, `metrics` and what else the caller knows (see `tfgen.export.make_card`).
         overwrite: whether a file of tfgen at `path` may be replaced.
 
@@ -229,9 +229,11 @@ def _choose(folder: pathlib.Path, precision: str, quantized, cases: list[Case], 
         told, data = f"dynamic: {quantized}", None  # weights of 8 bits need no calibration
     if data is None:
         data = convert(folder, name, told.partition(":")[0])
-    if precision != "float32" and max_loss is not None:
+    if precision != "float32":
         rows = check(name, data, cases, {name: told}).rows
         lost = max(1.0 if row.loss is None else row.loss for row in rows)
-        if lost > max_loss:
-            told, data = f"float32: {told} loses {lost:.2g}", convert(folder, name, "float32")
+        problem = next((row.problem for row in rows if row.problem), "")
+        if problem or (max_loss is not None and lost > max_loss):
+            told = f"float32: {told} {problem or f'loses {lost:.2g}'}"
+            data = convert(folder, name, "float32")
     return data, told

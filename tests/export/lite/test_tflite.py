@@ -1,5 +1,6 @@
 """A TF-Lite file answers as its model does, where neither this package nor TensorFlow is."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -11,8 +12,8 @@ import pytest
 import tfgen
 from tfgen.errors import InputError
 from tfgen.export import present, side_by_side, tflite, verify
-from tfgen.export.comparison import SAMPLES, Case
-from tfgen.export.lite import conversion
+from tfgen.export.comparison import SAMPLES, Case, Row
+from tfgen.export.lite import conversion, exporting
 from tfgen.export.lite.contest import _times
 from tfgen.export.lite.exporting import lite_endpoints
 from tfgen.export.lite.files import operations, read_file
@@ -148,6 +149,24 @@ def test_what_loses_too_much_stays_float32(models, tmp_path):
     told = read_file(path)[1]["precisions"]
     assert told["encode"].startswith("float32: int8 loses 0.")
     assert all(row.ok for row in verify(path).rows)
+
+
+def test_what_does_not_run_with_fewer_bits_stays_float32(models, tmp_path, monkeypatch):
+    """As `generate` of an `adagan` of which a component has nothing to draw: a transposed convolution of an empty batch."""
+
+    def check(name, data, cases, precisions, *peak):
+        report = exporting_check(name, data, cases, precisions, *peak)
+        if precisions != {"decode": "dynamic"}:
+            return report
+        return dataclasses.replace(report, rows=(Row("decode", problem="does not run: batch_size != 0"), *report.rows))
+
+    exporting_check = exporting.check
+    monkeypatch.setattr(exporting, "check", check)
+    path = tflite(models["vae"], tmp_path / "model.tflite", precision="dynamic", endpoints=["decode", "encode"])
+    assert read_file(path)[1]["precisions"] == {
+        "decode": "float32: dynamic does not run: batch_size != 0", "encode": "dynamic",
+    }  # fmt: skip
+    assert verify(path).ok
 
 
 def test_where_calibration_crashes_weights_have_8_bits_and_the_card_says_why(models, tmp_path, monkeypatch):
