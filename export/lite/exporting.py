@@ -113,9 +113,10 @@ def tflite(
         twins = {name: _twin(full, name, traced[name], batch) for name, mark in marks.items() if _is_random(mark)}
         functions = traced | {name: twin.function for name, twin in twins.items()}
     asked = list(cases(full, marks, BATCH_SIZES if batch is None else (batch,)))
-    if precision != "float32" and batch is None:
-        # Enough samples to tell how far their distribution moves.
-        asked += cases(full, marks.keys() & (_BY_NOISE | twins.keys()), (SAMPLES,))
+    if precision != "float32":
+        # Enough samples to tell how far their distribution moves, in whole batches.
+        several = -(-SAMPLES // (batch or SAMPLES)) * (batch or SAMPLES)
+        asked += cases(full, marks.keys() & (_BY_NOISE | twins.keys()), (several,))
     reference = [
         dataclasses.replace(case, inputs=_taken(case.inputs, functions[case.signature], twins.get(case.signature)))
         for case in prune(asked)

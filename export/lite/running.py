@@ -44,15 +44,45 @@ class Interpreter:
         except (ValueError, RuntimeError) as error:
             raise InputError(f"LiteRT does not take the model: {first_line(error)}") from error
         self._runners: dict[tuple, Callable] = {}
+        self._shapes: dict[str, dict[str, tuple[int, ...]]] = {}
 
     def run(self, signature: str, inputs: Arrays) -> Arrays:
-        """Returns the outputs of a signature by name.
+        """Returns the outputs of a signature by name; one of a fixed batch is called once for each batch of the inputs.
 
         Raises:
-            InputError: no such signature, or it does not take the inputs.
+            InputError: no such signature, or it does not take the inputs, or they are no whole batches.
         """
         if signature not in self.signatures:
             raise InputError(f"no signature {signature!r}; there are {', '.join(self.signatures)}")
+        answers = [self._call(signature, part) for part in self._batches(signature, inputs)]
+        return (
+            {name: np.concatenate([one[name] for one in answers]) for name in answers[0]} if answers[1:] else answers[0]
+        )
+
+    def _batches(self, signature: str, inputs: Arrays) -> list[Arrays]:
+        """Returns the inputs in parts of the size that the signature takes, or all of them where it takes any."""
+        if signature not in self._shapes:
+            details = self._new().get_signature_runner(signature).get_input_details()
+            self._shapes[signature] = {name: (*map(int, one["shape_signature"]),) for name, one in details.items()}
+        shapes = self._shapes[signature]
+        if any(-1 in shape for shape in shapes.values()) or inputs.keys() != shapes.keys():
+            return [inputs]
+        along, counts = {}, set()
+        for name, shape in shapes.items():
+            given = np.shape(inputs[name])
+            axes = [axis for axis, sizes in enumerate(zip(given, shape, strict=False)) if sizes[0] != sizes[1]]
+            if len(given) != len(shape) or len(axes) > 1 or any(given[axis] % shape[axis] for axis in axes):
+                raise InputError(f"{name} of shape {given}, expected {shape}, or several such batches")
+            if shape:
+                along[name] = axes[0] if axes else 0
+                counts.add(given[along[name]] // shape[along[name]])
+        if len(counts) > 1:
+            raise InputError(f"{', '.join(along)}: of different numbers of batches")
+        count = max(counts, default=1)
+        parts = {name: np.split(inputs[name], count, axis) for name, axis in along.items()}
+        return [inputs | {name: split[at] for name, split in parts.items()} for at in range(count)]
+
+    def _call(self, signature: str, inputs: Arrays) -> Arrays:
         key = (signature, *(np.shape(value) for value in inputs.values()))
         try:
             if key not in self._runners:

@@ -267,14 +267,20 @@ def test_every_number_of_examples_gets_an_interpreter_of_its_own(files):
 
 
 @pytest.mark.parametrize(
-    ("id", "sampler", "other", "precision"),
-    [("dcgan", "generate", "features", "float16"), ("vae", "sample", "encode", "dynamic")],
+    ("id", "sampler", "other", "precision", "batch", "count"),
+    [
+        ("dcgan", "generate", "features", "float16", None, SAMPLES),
+        ("vae", "sample", "encode", "dynamic", None, SAMPLES),
+        ("vae", "sample", "encode", "dynamic", 50, 150),  # three calls are the least
+    ],
 )
-def test_of_samples_is_told_how_far_their_distribution_has_moved(models, tmp_path, id, sampler, other, precision):
-    path = tflite(models[id], tmp_path / "model.tflite", precision=precision, endpoints=[sampler, other])
+def test_of_samples_is_told_how_far_their_distribution_has_moved(
+    models, tmp_path, id, sampler, other, precision, batch, count
+):
+    path = tflite(models[id], tmp_path / "model.tflite", precision=precision, endpoints=[sampler, other], batch=batch)
     report = verify(path)
     samples, others = (next(row for row in report.rows if row.signature == name) for name in (sampler, other))
-    [case] = [case for case in read_file(path)[2] if len(case.outputs.get("image", ())) == SAMPLES]
+    [case] = [case for case in read_file(path)[2] if len(case.outputs.get("image", ())) == count]
     codes = next(iter(case.inputs.values()))
     # As the model's prior has them: uniform in [-1, 1], or normal.
     assert (np.abs(codes).max() <= 1.0) == (id == "dcgan") and codes.min() < -0.9
@@ -282,6 +288,14 @@ def test_of_samples_is_told_how_far_their_distribution_has_moved(models, tmp_pat
     assert others.frechet is None
     assert f"(chance {samples.chance:.2g})" in str(report)
     assert f"(chance {samples.chance:.2g})" in side_by_side([path], [report], repeats=1)
+
+
+def test_a_fixed_batch_is_called_as_often_as_there_are_batches_and_takes_no_part_of_one(models, tmp_path):
+    path = tflite(models["vae"], tmp_path / "model.tflite", endpoints=["decode"], batch=2)
+    interpreter, z = Interpreter(read_file(path)[0]), np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    np.testing.assert_array_equal(interpreter.run("decode", {"z": z})["image"], models["vae"].decode(z))
+    with pytest.raises(InputError, match=r"z of shape \(3, 2\), expected \(2, 2\), or several such batches"):
+        interpreter.run("decode", {"z": z[:3]})
 
 
 def test_files_are_timed_on_what_all_of_them_are_asked():
