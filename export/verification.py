@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
+from tfgen.endpoints import Example
 from tfgen.errors import InputError, first_line
 from tfgen.export.card import NAME
 from tfgen.export.comparison import Arrays, Case, Report, Row, compare
@@ -128,13 +129,19 @@ def load(path):
         raise InputError(f"{path}: damaged, can not be loaded ({first_line(error)}); export anew") from error
 
 
-def cases(model, names: Iterable[str] | None = None, batch_sizes: Iterable[int] = BATCH_SIZES) -> Iterator[Case]:
+def cases(
+    model,
+    names: Iterable[str] | None = None,
+    batch_sizes: Iterable[int] = BATCH_SIZES,
+    examples: np.ndarray | None = None,
+) -> Iterator[Case]:
     """Draws reference inputs, and asks the model in Python.
 
     Arguments:
         model: a generative model.
         names: of signatures; all unless given.
         batch_sizes: a case is made for each.
+        examples: those that stand for the model's data; examples of random numbers unless given.
     """
     marks = served(model)
     for name in marks if names is None else names:
@@ -145,6 +152,9 @@ def cases(model, names: Iterable[str] | None = None, batch_sizes: Iterable[int] 
             arguments = {
                 parameter: mark.inputs[parameter].reference(model, count, seed) for seed, parameter in enumerate(outer)
             }
+            if examples is not None:
+                taken = [parameter for parameter in outer if isinstance(mark.inputs[parameter], Example)]
+                arguments |= {p: np.take(examples, at + np.arange(count), 0, mode="wrap") for at, p in enumerate(taken)}
             answer = getattr(model, mark.name)(**arguments)
             answer = answer if isinstance(answer, dict) else {mark.output(model): answer}
             yield Case(

@@ -46,6 +46,11 @@ def lite_endpoints(model) -> dict[str, Endpoint]:
     }
 
 
+def _drawn_examples(model) -> np.ndarray:
+    [case] = cases(model, ["sample"], (max(BATCH_SIZES) + 1,))
+    return case.outputs[model.endpoints()["sample"].output(model)]
+
+
 def _drawn(model, mark: Endpoint, twin: NoiseTwin | None) -> dict[str, str]:
     """Returns input -> how it has to be drawn so that an endpoint answers with samples of the model."""
     if twin:
@@ -112,7 +117,10 @@ def tflite(
     with full.averaged_weights():
         twins = {name: _twin(full, name, traced[name], batch) for name, mark in marks.items() if _is_random(mark)}
         functions = traced | {name: twin.function for name, twin in twins.items()}
-    asked = list(cases(full, marks, BATCH_SIZES if batch is None else (batch,)))
+    # Of fewer bits is asked what they lose of such pictures as the model knows: it draws them itself, for the data are not
+    # to travel with the file. Beyond the ranges that int8 was shown, any number is wrong.
+    examples = None if precision == "float32" else _drawn_examples(full)
+    asked = list(cases(full, marks, BATCH_SIZES if batch is None else (batch,), examples))
     if precision != "float32":
         # Enough samples to tell how far their distribution moves, in whole batches.
         several = -(-SAMPLES // (batch or SAMPLES)) * (batch or SAMPLES)

@@ -44,6 +44,11 @@ def _normal_quantile(p):
     return math.sqrt(2.0) * inner * x
 
 
+def _softplus(x):
+    # The converter's log(1 + exp(x)) is infinite beyond 88, and 8 bits can not hold the range of its exponentials.
+    return tf.nn.relu(x) - tf.math.log(tf.sigmoid(tf.abs(x)))
+
+
 class _Same(NamedTuple):
     """What gives an operation's first output from its inputs.
 
@@ -63,6 +68,7 @@ _SAME = {
     "MatrixDiagPartV3": _Same(_diagonal, ("T", tf.int32, "T"), "diagonal"),
     "Ndtri": _Same(_normal_quantile, ("T",), "y"),
     "SelectV2": _Same(_select, (tf.bool, "T", "T"), "output"),
+    "Softplus": _Same(_softplus, ("T",), "activations"),
     "SparseSoftmaxCrossEntropyWithLogits": _Same(_cross_entropy, ("T", "Tlabels"), "loss"),
 }
 
@@ -71,7 +77,7 @@ _CHECKS = ("CheckNumerics", "EnsureShape")
 
 
 def make_portable(folder: pathlib.Path) -> None:
-    """Replaces, in place, operations that TF-Lite lacks by others that give the same.
+    """Replaces, in place, operations that TF-Lite lacks, or has in a worse form, by others that give the same.
 
     Arguments:
         folder: of a SavedModel.

@@ -19,6 +19,7 @@ CASES = {
         tf.where,
         [RNG.random((2, 3, 1)) < 0.5, *(RNG.integers(0, 256, (2, 3, 2), np.uint8) for _ in range(2))],
     ),
+    "Softplus": (tf.nn.softplus, [np.array([-200, -30, -5, -0.1, 0, 0.1, 5, 30, 200], np.float32)]),
     "SparseSoftmaxCrossEntropyWithLogits": (
         lambda logits, labels: tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits),
         [LOGITS, np.array([0, 3, 2, 1, 1, 0], np.int32)],

@@ -142,6 +142,20 @@ def test_with_all_of_its_endpoints_an_int8_file_is_three_and_a_half_times_smalle
 
 
 @pytest.mark.slow
+def test_an_int8_likelihood_is_off_by_a_part_of_a_nat(tmp_path):
+    source = tfgen.data.open_source("digits", levels=2)
+    model = tfgen.create("made", example=source.example, hidden=(64,), seed=0)
+    model.compile()
+    model.fit(source.dataset("train", 64), epochs=10, verbose=0)
+    path = tflite(model, tmp_path / "m.tflite", precision="int8", data=source.arrays("train"), endpoints=["log_prob"])
+    images = source.arrays("test")["image"][:50]
+    told = Interpreter(read_file(path)[0]).run("log_prob", {"image": images})["log_prob"]
+    expected = model.log_prob(images).numpy()
+    assert np.ptp(expected) > 5.0
+    assert np.abs(told - expected).mean() < 0.5
+
+
+@pytest.mark.slow
 def test_what_loses_too_much_stays_float32(models, tmp_path):
     data = {"image": np.random.default_rng(0).integers(0, 17, (16, 8, 8, 1), np.uint8)}
     options = {"precision": "int8", "data": data, "endpoints": ["encode", "decode"]}
