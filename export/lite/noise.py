@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +14,12 @@ from tfgen.errors import InputError
 from tfgen.export.comparison import Arrays
 
 #: Operation -> what it draws, as a caller has to.
-_DRAWS = {"StatelessRandomNormalV2": "normal", "StatelessRandomUniformV2": "uniform"}
+_DRAWS = {
+    "StatelessRandomNormalV2": "normal",
+    "StatelessRandomUniformV2": "uniform",
+    "StatelessMultinomial": "uniform",
+}
+_CATEGORICAL = "StatelessMultinomial"
 
 
 # Operations that draw, or make seeds of seeds.
@@ -64,7 +70,10 @@ class NoiseTwin:
     _names: tuple[str, ...]
 
     def inputs(self, given: Arrays) -> Arrays:
-        """Returns the twin's inputs for inputs of the other, of which the seed becomes noise."""
+        """Returns the twin's inputs for inputs of the other, of which the seed becomes noise.
+
+        For a category that the other draws, that is the middle of those numbers that give this category.
+        """
         drawn = self._draw(*(tf.constant(given[name]) for name in self._names))
         named = dict(given)
         for (name, noise), value in zip(self.noise.items(), drawn, strict=True):
@@ -85,7 +94,8 @@ def noise_twin(
         batch: that number, if it is always the same.
 
     Raises:
-        InputError: numbers are drawn inside of a loop, or by an operation that does not draw standard numbers.
+        InputError: numbers are drawn inside of a loop, or by an operation that draws neither standard numbers nor
+            categories.
     """
     names = tuple(sorted(function.structured_input_signature[1]))
     # Weights become constants, and calls what is called.
@@ -96,9 +106,13 @@ def noise_twin(
     drawing = _drawing(frozen.graph)
     for operation in used:
         if _RANDOM.match(operation.type) or _called(operation.node_def) & drawing:
-            raise InputError("draws random numbers inside of a loop, or others than uniform and normal ones")
+            raise InputError(
+                "draws random numbers inside of a loop, or others than uniform and normal ones and categories"
+            )
     draws = [operation for operation in frozen.graph.get_operations() if operation in found]
-    draw = frozen.prune(list(inputs.values()), [operation.outputs[0] for operation in draws])
+    with frozen.graph.as_default():
+        drawn = [_placed(operation) for operation in draws]
+    draw = frozen.prune(list(inputs.values()), drawn)
     shapes = (
         [drawn.shape.as_list() for drawn in draw(*(tf.constant(one[name]) for name in names))] for one in (few, more)
     )
@@ -108,6 +122,7 @@ def noise_twin(
     }
     taken = {name: tensor for name, tensor in inputs.items() if tensor.op in used}
     pruned = frozen.prune([*taken.values(), *(operation.outputs[0] for operation in draws)], list(outputs.values()))
+    logits = {at: _logits(frozen, one, taken, draws) for at, one in enumerate(draws) if one.type == _CATEGORICAL}
     tensors = {name: (tensor.shape, tensor.dtype) for name, tensor in taken.items() if name != count}
     tensors |= {name: (one.shape, tf.float32) for name, one in noise.items()}
     specs = {
@@ -120,10 +135,53 @@ def noise_twin(
             if one.axis is not None:
                 tensors[count] = tf.shape(tensors[name])[one.axis]
         drawn = [tf.reshape(tensors[name], one.drawn) for name, one in noise.items()]
+        # A draw that others follow from has fewer before it than these.
+        for at in sorted(logits, key=lambda at: len(logits[at].draws)):
+            before = logits[at]
+            [given] = before.function(*(tensors[name] for name in before.inputs), *(drawn[one] for one in before.draws))
+            drawn[at] = tf.cast(_category(given, drawn[at]), draws[at].outputs[0].dtype)
         return dict(zip(outputs, pruned(*(tensors[name] for name in taken), *drawn), strict=True))
 
     twin = tf.function(run, autograph=False).get_concrete_function(**specs)
     return NoiseTwin(twin, noise, draw, names)
+
+
+class _Logits(NamedTuple):
+    """What gives the logits of a categorical draw, from inputs by name and from draws by number."""
+
+    function: tf.types.experimental.ConcreteFunction
+    inputs: tuple[str, ...]
+    draws: tuple[int, ...]
+
+
+def _logits(frozen, operation: tf.Operation, inputs: Mapping[str, tf.Tensor], draws: list[tf.Operation]) -> _Logits:
+    found, used = _reach([operation.inputs[0]])
+    names = tuple(name for name, tensor in inputs.items() if tensor.op in used)
+    before = tuple(at for at, draw in enumerate(draws) if draw in found)
+    feeds = [*(inputs[name] for name in names), *(draws[at].outputs[0] for at in before)]
+    return _Logits(frozen.prune(feeds, [operation.inputs[0]]), names, before)
+
+
+def _cumulated(logits):
+    return tf.cumsum(tf.exp(logits - tf.reduce_max(logits, -1, keepdims=True)), -1)
+
+
+def _category(logits, u):
+    """Returns the inverse of the distribution function: logits `(rows, K)`, u `(rows, draws)` -> int32 like u."""
+    sums = _cumulated(logits)
+    passed = sums[:, tf.newaxis] <= (u * sums[:, -1:])[..., tf.newaxis]
+    return tf.reduce_sum(tf.cast(passed, tf.int32), -1)
+
+
+def _placed(operation: tf.Operation) -> tf.Tensor:
+    """Returns the noise from which follows what an operation draws."""
+    drawn = operation.outputs[0]
+    if operation.type != _CATEGORICAL:
+        return drawn
+    sums = _cumulated(operation.inputs[0])
+    upper = tf.gather(sums, drawn, batch_dims=1)
+    lower = tf.where(drawn > 0, tf.gather(sums, tf.maximum(drawn - 1, 0), batch_dims=1), 0.0)
+    return (lower + upper) / 2.0 / sums[:, -1:]
 
 
 def _reach(tensors) -> tuple[set[tf.Operation], set[tf.Operation]]:
@@ -132,8 +190,12 @@ def _reach(tensors) -> tuple[set[tf.Operation], set[tf.Operation]]:
     waiting = collections.deque(tensor.op for tensor in tensors)
     while waiting:
         operation = waiting.popleft()
+        if operation in draws:
+            continue
         if operation.type in _DRAWS:
             draws.add(operation)
+            if operation.type == _CATEGORICAL:
+                waiting.append(operation.inputs[0].op)  # its logits may follow from draws as well
         elif operation not in used:
             used.add(operation)
             waiting += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)

@@ -27,7 +27,6 @@ from tfgen.specs import Images, Points
         },
         "mnist": {"batch_size": 100, "epochs": 100, "model": {}},
     },
-    without_lite={"sample": "its codes are drawn by tf.random.stateless_categorical, for which there is no noise"},
 )  # fmt: skip
 class GumbelVAE(AmortizedModel):
     r"""Variational auto-encoder whose code is N variables of K categories.

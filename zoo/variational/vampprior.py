@@ -24,7 +24,6 @@ from tfgen.specs import Images, Points
         },
         "mnist": {"batch_size": 100, "epochs": 100, "model": {"hidden": (300, 300)}},
     },
-    without_lite={"sample": "its prior's component is drawn by tf.random.stateless_categorical, for which there is no noise"},
 )  # fmt: skip
 class VampPriorVAE(AmortizedModel):
     r"""Variational auto-encoder with a variational mixture of posteriors as its prior.

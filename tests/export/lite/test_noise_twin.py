@@ -72,11 +72,61 @@ def loop(count, seed):
     return {"y": tf.while_loop(lambda step, _: step < 3, draw, (0, tf.zeros([count])))[1]}
 
 
+ODDS = np.array([[0.5, 0.0, 0.3, 0.2], [0.1, 0.6, 0.3, 0.0]])
+
+
 def categories(count, seed):
-    return {"y": tf.random.stateless_categorical(tf.zeros([1, 3]), count, seed)}
+    """Draws a category, one of others with odds that the first chooses, and a normal number around the second."""
+    one, two, three = tf.unstack(tf.random.split(seed, 3, alg="philox"))
+    first = tf.random.stateless_categorical(tf.math.log([[0.25, 0.75]]), count, one)[0]
+    logits = tf.gather(tf.math.log(tf.constant(ODDS, tf.float32)), first)
+    second = tf.random.stateless_categorical(logits, 1, two)[:, 0]
+    noise = tf.random.stateless_normal([count], three, alg="philox")
+    return {"first": first, "second": second, "y": tf.cast(second, tf.float32) + noise}
 
 
-@pytest.mark.parametrize("function", [loop, categories])
+def test_with_the_noise_of_a_seed_categories_are_the_seeds():
+    function, twin = traced(categories), twin_of(categories)
+    assert sorted(one.kind for one in twin.noise.values()) == ["normal", "uniform", "uniform"]
+    for count, seed in ((1, 5), (500, 6)):
+        expected = function(**{name: tf.constant(value) for name, value in inputs(count, seed).items()})
+        answer = twin.function(**{k: tf.constant(v) for k, v in twin.inputs(inputs(count, seed)).items()})
+        for name, value in expected.items():
+            np.testing.assert_array_equal(answer[name], value)
+
+
+def test_logits_may_follow_from_inputs_that_nothing_else_needs():
+    def chosen(count, seed, x):
+        first = tf.random.stateless_categorical(x, 1, seed)
+        return {"y": tf.random.stateless_categorical(tf.one_hot(first[:, 0], 3) * 4.0, 2, seed + 1)}
+
+    specs = {"count": tf.TensorSpec((), tf.int32), "seed": tf.TensorSpec((2,), tf.int32)}
+    specs |= {"x": tf.TensorSpec((None, 3), tf.float32)}
+    function = tf.function(lambda **given: chosen(**given), autograph=False).get_concrete_function(**specs)
+    two, three, many = (inputs(n) | {"x": np.random.default_rng(n).normal(size=(n, 3)).astype("f")} for n in (2, 3, 50))
+    twin = noise_twin(function, two, three, "count")
+    expected = function(**{name: tf.constant(value) for name, value in many.items()})
+    answer = twin.function(**{name: tf.constant(value) for name, value in twin.inputs(many).items()})
+    np.testing.assert_array_equal(answer["y"], expected["y"])
+
+
+def test_of_uniform_noise_categories_come_as_often_as_they_should():
+    count, rng = 40_000, np.random.default_rng(0)
+    twin = twin_of(categories)
+    draw = {"uniform": rng.random, "normal": rng.standard_normal}
+    shapes = {name: [size or count for size in one.shape] for name, one in twin.noise.items()}
+    noise = {name: draw[one.kind](shapes[name], np.float32) for name, one in twin.noise.items()}
+    answer = twin.function(**{name: tf.constant(value) for name, value in noise.items()})
+    expected = count * np.array([[0.25], [0.75]]) * ODDS
+    found = np.zeros_like(expected)
+    np.add.at(found, (answer["first"].numpy(), answer["second"].numpy()), 1)
+    possible = expected > 0
+    assert not found[~possible].any()
+    # 5 degrees of freedom: chi-square stays below 20.5 with probability 0.999.
+    assert np.sum((found - expected)[possible] ** 2 / expected[possible]) < 20.5
+
+
+@pytest.mark.parametrize("function", [loop])
 def test_what_has_no_noise_is_refused(function):
     with pytest.raises(InputError, match="inside of a loop, or others"):
         twin_of(function)
