@@ -30,7 +30,8 @@ class Entry:
         url: where to read it.
         recipes: data source -> arguments: `batch_size`, `epochs`, and `model`, the constructor's arguments.
         module: where the class is.
-        without_lite: endpoints that TF-Lite files of the model lack, with the reason (see `tfgen.export.tflite`).
+        without_lite: endpoints that TF-Lite files of the model lack unless they are written for a fixed number of examples,
+            with the reason (see `tfgen.export.tflite`).
     """
 
     id: str

@@ -29,11 +29,12 @@ _CALIBRATION, _PART = 128, 8
 _BY_NOISE = {"sample_from_noise", "generate"}
 
 
-def lite_endpoints(model) -> dict[str, Endpoint]:
+def lite_endpoints(model, batch: int | None = None) -> dict[str, Endpoint]:
     """Returns what a TF-Lite file offers, by name.
 
     That is what needs no random numbers, of which TF-Lite has none; and `sample`, which takes them as inputs, unless
-    something else draws examples from noise. What the model's entry in the registry excepts is left out.
+    something else draws examples from noise. What the model's entry in the registry excepts is left out, unless the
+    number of examples is fixed.
     """
     endpoints = model.endpoints()
     entry = getattr(type(model), "entry", None)
@@ -42,7 +43,7 @@ def lite_endpoints(model) -> dict[str, Endpoint]:
         name: mark
         for name, mark in endpoints.items()
         if (not _is_random(mark) or (name == "sample" and not by_noise))
-        and (entry is None or name not in entry.without_lite)
+        and (batch is not None or entry is None or name not in entry.without_lite)
     }
 
 
@@ -112,7 +113,7 @@ def tflite(
     check_free(path, overwrite)
     import_litert()  # which will run it
     full = in_float32(model)
-    marks = lite_endpoints(full) if endpoints is None else _chosen(full, endpoints)
+    marks = lite_endpoints(full, batch) if endpoints is None else _chosen(full, endpoints)
     traced = {name: _trace(full, mark, batch) for name, mark in marks.items()}
     with full.averaged_weights():
         twins = {name: _twin(full, name, traced[name], batch) for name, mark in marks.items() if _is_random(mark)}

@@ -322,6 +322,9 @@ def test_a_tf_lite_file_answers_equally_and_lacks_what_the_entry_says_only(small
     for name in excepted:
         with pytest.raises(InputError):
             tfgen.export.tflite(small.model, tmp_path / f"{name}.tflite", endpoints=[name])
+        assert name in lite_endpoints(small.model, batch=2)
+        fixed = tfgen.export.tflite(small.model, tmp_path / f"{name}.tflite", endpoints=[name], batch=2)
+        assert tfgen.export.verify(fixed).ok
 
 
 @costly
