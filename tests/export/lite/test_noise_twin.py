@@ -126,7 +126,6 @@ def test_of_uniform_noise_categories_come_as_often_as_they_should():
     assert np.sum((found - expected)[possible] ** 2 / expected[possible]) < 20.5
 
 
-@pytest.mark.parametrize("function", [loop])
-def test_what_has_no_noise_is_refused(function):
+def test_what_has_no_noise_is_refused():
     with pytest.raises(InputError, match="inside of a loop, or others"):
-        twin_of(function)
+        twin_of(loop)
