@@ -86,9 +86,9 @@ def tflite(
 ) -> pathlib.Path:
     """Writes every endpoint of a model that can do without random numbers as a signature of a TF-Lite file.
 
-    Samplers take noise: `generate` takes codes, `sample_from_noise` uniforms, and `sample` what it would have drawn from
-    its seed. The file needs built-in operations only. It was run on the reference cases that it carries before it takes
-    its place; its card tells what came out.
+    Samplers take noise: `generate` takes codes, `sample_from_noise` and `complete_from_noise` take uniforms, and `sample`
+    what it would have drawn from its seed. The file needs built-in operations only. It was run on the reference cases that
+    it carries before it takes its place; its card tells what came out.
 
     Arguments:
         model: a generative model. Its averaged weights are written, where it has them.

@@ -179,6 +179,23 @@ class ExactLikelihoodModel(GenerativeModel):
         inputs = {"noise": noise, "known": tf.cast(x, tf.int32), "mask": mask >= 0.5}
         return self._fill_chunks(inputs | _given(label, map))
 
+    @endpoint(
+        returns="example",
+        x=Example(),
+        mask=Mask(),
+        noise=Tensor(lambda model: model.noise_shape, draw="uniform"),
+        label=Label(),
+        map=Map(),
+    )
+    def complete_from_noise(self, x, mask, noise, label=None, map=None):
+        """Transforms uniforms into the unknown pixels: `complete` for runtimes without random numbers.
+
+        Arguments:
+            x, mask, label, map: as in `complete`.
+            noise: float32 in [0, 1), `(batch, height, width, draws, noise_size)`.
+        """
+        return self._fill(noise, known=tf.cast(x, tf.int32), mask=mask >= 0.5, **_given(label, map))
+
     def pixel_entropy(self, x, label=None, map=None):
         """Returns how unsure the model is of each pixel given those before it, in nats, `(batch, height, width)`.
 
