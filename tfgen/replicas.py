@@ -6,7 +6,7 @@ Everything here does nothing, and costs nothing, where there is one replica.
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -170,11 +170,15 @@ def when(condition, move: Callable[..., None], *args) -> None:
 
 
 @contextlib.contextmanager
-def variables() -> Iterator[None]:
+def variables(of_optimizer: bool = False) -> Iterator[None]:
     """Within it variables are made that replicas may assign in a step, if a strategy makes them.
 
     Statistics of the data (batch normalisation) are each replica's own within a move: see `level`. All else is
     the same on all: what is assigned to a weight, and what is counted.
+
+    Arguments:
+        of_optimizer: whether they are an optimizer's. It may count within branches, where replicas can assign only what is
+            their own; all of them assign the same.
     """
     if not tf.distribute.has_strategy():
         yield
@@ -184,7 +188,7 @@ def variables() -> Iterator[None]:
         floating = tf.as_dtype(kwargs["dtype"]).is_floating if kwargs.get("dtype") is not None else True
         if kwargs.get("aggregation") in (None, tf.VariableAggregation.NONE):
             kwargs["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
-            if floating and not kwargs.get("trainable", True):
+            if (of_optimizer or floating) and not kwargs.get("trainable", True):
                 kwargs["synchronization"] = tf.VariableSynchronization.ON_READ
         elif kwargs.get("synchronization") == tf.VariableSynchronization.ON_READ:
             # A metric has seen the examples of all replicas already.
@@ -193,6 +197,18 @@ def variables() -> Iterator[None]:
 
     with tf.variable_creator_scope(create):
         yield
+
+
+def finite_on_all(gradients: Sequence) -> list:
+    """Returns a replica's gradients, or what is no number in place of all where another replica has such a one.
+
+    Whether a step is skipped is seen by each replica in its own gradients (Keras looks at those of the first only).
+    """
+    if not several():
+        return list(gradients)
+    good = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients if g is not None])
+    bad = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, 1.0 - tf.cast(good, tf.float32))
+    return [g if g is None else tf.where(bad > 0.0, tf.cast(np.nan, g.dtype), g) for g in gradients]
 
 
 def level(weights: Iterable[keras.Variable]) -> None:

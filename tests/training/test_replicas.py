@@ -129,6 +129,46 @@ def test_statistics_of_batches_are_the_mean_of_those_of_the_replicas():
     finish(start("-c", STATISTICS))
 
 
+FLOAT16 = """
+import keras
+import numpy as np
+import tensorflow as tf
+
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+
+import tfgen
+from tfgen.specs import Images
+from tfgen.training.building import precision_policy
+
+# The first two of each four are the first replica's: of these there are steps that only the other has to skip.
+images = np.zeros((128, 8, 8, 1), np.uint8).reshape(-1, 4, 8, 8, 1)
+images[:, 2:] = np.random.default_rng(0).integers(0, 5, images[:, 2:].shape)
+images = images.reshape(-1, 8, 8, 1)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+keras.utils.set_random_seed(1)
+with strategy.scope(), precision_policy("mixed_float16"):
+    model = tfgen.create("vae", example=Images((8, 8, 1), 5), hidden=(8,), latent_size=2, seed=3)
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(), initial_scale=2.0**30, dynamic_growth_steps=2)
+    model.compile(optimizer, ema=0.9)
+skipped = sum(model.fit(images, batch_size=4, epochs=4, shuffle=False, verbose=0).history["skipped_steps"])
+[optimizer] = model.optimizers.values()
+assert 5 < skipped < 120, skipped
+assert optimizer.iterations.numpy() + skipped == 128
+assert 1.0 < optimizer.dynamic_scale.numpy() < 2.0**30
+for weight in model.weights + optimizer.variables:
+    copies = [np.asarray(copy) for copy in getattr(weight.value, "values", [weight.value])]
+    assert np.isfinite(copies[0]).all()
+    for copy in copies[1:]:
+        np.testing.assert_array_equal(copy, copies[0], err_msg=weight.path)
+"""
+
+
+@pytest.mark.slow
+def test_replicas_in_float16_skip_the_same_steps_and_scale_alike():
+    finish(start("-c", FLOAT16))
+
+
 RUN = """
 import sys
 

@@ -324,7 +324,7 @@ class GenerativeModel(keras.Model, metaclass=_Kind):
         # Keras' callbacks tell several optimizers apart by their names, and `SGHMC` its noise.
         optimizer.name = getattr(optimizer, "inner_optimizer", optimizer).name = player.name
         # Built now: state that is not there yet is skipped when weights are loaded.
-        with replicas.variables():
+        with replicas.variables(of_optimizer=True):
             optimizer.build(player.variables)
         return optimizer
 
@@ -539,7 +539,8 @@ class GenerativeModel(keras.Model, metaclass=_Kind):
             raise InputError(f"{self.name}: the loss of {player.name!r} does not depend on {', '.join(unreached)}")
         overall = replicas.mean(terms)
         replicas.level(self._statistics())
-        scale = tf.identity(optimizer.dynamic_scale) if scaling else None
+        if scaling:
+            gradients, scale = replicas.finite_on_all(gradients), tf.identity(optimizer.dynamic_scale)
         if self.faults is None:
             self._apply(player, gradients, overall)
         else:
