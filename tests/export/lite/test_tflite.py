@@ -47,7 +47,9 @@ def test_every_endpoint_without_random_numbers_is_there_and_samplers_take_noise(
     assert set(read_file(files["dcgan"])[1]["signatures"]) == {
         "arithmetic", "discriminate", "features", "generate", "interpolate",
     }  # fmt: skip
-    assert set(read_file(files["pixel_cnn"])[1]["signatures"]) == {"log_prob", "sample_from_noise"}
+    assert set(read_file(files["pixel_cnn"])[1]["signatures"]) == {
+        "complete_from_noise", "log_prob", "sample_from_noise",
+    }  # fmt: skip
     card = read_file(files["vae"])[1]
     assert set(card["signatures"]) == {"decode", "encode", "interpolate", "manifold", "reconstruct", "sample"}
     assert set(card["noise"]["sample"].values()) == {"normal", "uniform"}
