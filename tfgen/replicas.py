@@ -214,7 +214,7 @@ def finite_on_all(gradients: Sequence) -> list:
 def level(weights: Iterable[keras.Variable]) -> None:
     """Gives those weights that replicas have changed for themselves the mean of what they are on each.
 
-    All of them are told at once: two dozen statistics of a small network, told one by one, cost more than its step.
+    All of them are told at once: one by one they would be two dozen collective operations in a step of a small network.
 
     Arguments:
         weights: floats that are not trained.
