@@ -48,6 +48,7 @@ def lite_endpoints(model, batch: int | None = None) -> dict[str, Endpoint]:
 
 
 def _drawn_examples(model) -> np.ndarray:
+    """Returns a few examples that a model draws, conditional on reference inputs where it is conditional."""
     [case] = cases(model, ["sample"], (max(BATCH_SIZES) + 1,))
     return case.outputs[model.endpoints()["sample"].output(model)]
 
