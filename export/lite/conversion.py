@@ -15,14 +15,17 @@ from tfgen.errors import InputError, first_line
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
-def convert(folder: pathlib.Path, signature: str, precision: str, samples: Iterable[dict] | None = None) -> bytes:
-    """Returns a model with one signature, of built-in operations only.
+def convert(
+    folder: pathlib.Path, signature: str, precision: str, samples: Iterable[dict] | None = None, linked: bool = False
+) -> bytes:
+    """Returns a model with one signature, of built-in operations only, unless it has placeholders for others.
 
     Arguments:
         folder: of a SavedModel, after `make_portable`.
         signature: its name.
         precision: of `PRECISIONS`.
         samples: inputs of the signature, name -> array, that show which numbers are to be expected; for `int8`.
+        linked: whether placeholders of other signatures may be in it.
 
     Raises:
         InputError: an operation that TF-Lite does not have.
@@ -30,6 +33,7 @@ def convert(folder: pathlib.Path, signature: str, precision: str, samples: Itera
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[signature])
+    converter.allow_custom_ops = linked
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":

@@ -10,13 +10,16 @@ import tensorflow as tf
 
 from tfgen.endpoints import Count, Endpoint, Example, Label, Seed, Tensor
 from tfgen.errors import InputError, unknown
-from tfgen.export.comparison import SAMPLES, Arrays, Case
+from tfgen.export.comparison import SAMPLES, Arrays, Case, Report
 from tfgen.export.full_precision import in_float32
+from tfgen.export.lite.constants import sink_constants
 from tfgen.export.lite.conversion import PRECISIONS, calibrate_apart, convert
 from tfgen.export.lite.files import check_free, merge, write_file
 from tfgen.export.lite.graph import make_portable
+from tfgen.export.lite.linking import calls
 from tfgen.export.lite.noise import NoiseTwin, noise_twin
 from tfgen.export.lite.running import check, import_litert
+from tfgen.export.lite.sharing import combined
 from tfgen.export.reference import prune
 from tfgen.export.saving import card_of, save_graphs
 from tfgen.export.signatures import describe
@@ -24,6 +27,9 @@ from tfgen.export.verification import BATCH_SIZES, cases
 
 #: Examples that show an int8 model which numbers are to be expected, and how many at a time.
 _CALIBRATION, _PART = 128, 8
+
+# Folder of graphs that call others.
+_LINKED = "linked"
 
 # Endpoints that draw examples from random numbers which a caller passes.
 _BY_NOISE = {"sample_from_noise", "generate"}
@@ -119,6 +125,9 @@ def tflite(
     with full.averaged_weights():
         twins = {name: _twin(full, name, traced[name], batch) for name, mark in marks.items() if _is_random(mark)}
         functions = traced | {name: twin.function for name, twin in twins.items()}
+    # Of a fixed batch only what takes this batch could be called.
+    certain = {name: mark for name, mark in marks.items() if not _is_random(mark)}
+    combinations = combined(full, certain, traced) if batch is None else {}
     # Of fewer bits is asked what they lose of such pictures as the model knows: it draws them itself, for the data are not
     # to travel with the file. Beyond the ranges that int8 was shown, any number is wrong.
     examples = None if precision == "float32" else _drawn_examples(full)
@@ -135,7 +144,11 @@ def tflite(
         place = pathlib.Path(workspace)
         for name, function in functions.items():
             save_graphs(full, {name: function}, place / name)
+            sink_constants(place / name)
             make_portable(place / name)
+        for name, function in combinations.items():
+            save_graphs(full, {name: function}, place / _LINKED / name)
+            make_portable(place / _LINKED / name)
         quantized = {}
         if precision == "int8":
             samples = {
@@ -143,12 +156,16 @@ def tflite(
                     _taken(sample, functions[name], twins.get(name)) for sample in _calibration(full, mark, data, batch)
                 ]
                 for name, mark in marks.items()
+                if name not in combinations
             }
             quantized = calibrate_apart(place, samples)
         parts, precisions = {}, {}
-        for name in marks:
+        for name in sorted(marks, key=combinations.__contains__):  # what is called comes first
             own = [case for case in reference if case.signature == name]
-            parts[name], precisions[name] = _choose(place / name, precision, quantized.get(name), own, max_loss)
+            if name in combinations:
+                parts[name], precisions[name] = _combine(place / name, precision, parts, precisions, own, max_loss)
+            else:
+                parts[name], precisions[name] = _choose(place / name, precision, quantized.get(name), own, max_loss)
     merged = merge(parts)
     peak = model.example.levels - 1 if hasattr(model.example, "levels") else None
     report = check(path.name, merged, reference, precisions, peak)
@@ -240,11 +257,35 @@ def _choose(folder: pathlib.Path, precision: str, quantized, cases: list[Case], 
         told, data = f"dynamic: {quantized}", None  # weights of 8 bits need no calibration
     if data is None:
         data = convert(folder, name, told.partition(":")[0])
-    if precision != "float32":
-        rows = check(name, data, cases, {name: told}).rows
-        lost = max(1.0 if row.loss is None else row.loss for row in rows)
-        problem = next((row.problem for row in rows if row.problem), "")
-        if problem or (max_loss is not None and lost > max_loss):
-            told = f"float32: {told} {problem or f'loses {lost:.2g}'}"
-            data = convert(folder, name, "float32")
+    if precision != "float32" and (objection := _objection(check(name, data, cases, {name: told}), name, max_loss)):
+        told = f"float32: {told} {objection}"
+        data = convert(folder, name, "float32")
     return data, told
+
+
+def _combine(
+    folder: pathlib.Path, precision: str, parts: Mapping, precisions: Mapping, cases: list[Case], max_loss: float | None
+):
+    """Returns the model of an endpoint that calls others, and the precision that it gets from them.
+
+    Where it does not answer well enough by these it has a graph of its own, in float32.
+    """
+    name = folder.name
+    data = convert(folder.parent / _LINKED / name, name, "float32", linked=True)
+    called = sorted(calls(data))
+    told = next((precisions[one] for one in called if not precisions[one].startswith("float32")), "float32")
+    told = told.partition(":")[0]
+    if told == "float32" != precision:
+        told = f"float32: as {' and '.join(called)}"
+    report = check(name, merge({one: parts[one] for one in called} | {name: data}), cases, {name: told})
+    if objection := _objection(report, name, max_loss):
+        return convert(folder, name, "float32"), f"float32: {told.partition(':')[0]} {objection}"
+    return data, told
+
+
+def _objection(report: Report, name: str, max_loss: float | None) -> str:
+    """Returns why an endpoint's model can not be taken, if it can not."""
+    rows = [row for row in report.rows if row.signature in (name, "-")]
+    lost = max(1.0 if row.loss is None else row.loss for row in rows)
+    problem = next((row.problem for row in rows if row.problem), "")
+    return problem or (f"loses {lost:.2g}" if max_loss is not None and lost > max_loss else "")

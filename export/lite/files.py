@@ -14,6 +14,7 @@ from tfgen.errors import InputError, first_line
 from tfgen.export.card import FORMAT
 from tfgen.export.comparison import Case
 from tfgen.export.folder import sync, workspace
+from tfgen.export.lite.linking import link
 from tfgen.export.reference import NAME as REFERENCE
 from tfgen.export.reference import pack_cases, unpack_cases
 
@@ -29,6 +30,8 @@ _GRAPHS = ("condSubgraphIndex", "bodySubgraphIndex", "thenSubgraphIndex", "elseS
 
 def merge(models: Mapping[str, bytes]) -> bytes:
     """Returns one model with the signatures of several, which share what they have in common of their weights.
+
+    Where one has a placeholder for another, it gets that one's graph.
 
     Arguments:
         models: name -> a model with one signature of that name.
@@ -64,6 +67,7 @@ def merge(models: Mapping[str, bytes]) -> bytes:
             signature.subgraphIndex += graphs
         whole.subgraphs += part.subgraphs
         whole.signatureDefs += part.signatureDefs
+    link(whole)
     for graph in whole.subgraphs:
         for tensor in graph.tensors:
             tensor.name = None  # names are a tenth of a small file, and signatures have their own

@@ -249,7 +249,7 @@ class LatentVariableModel(GenerativeModel):
     @endpoint(returns="example", x=Example(), label=Label())
     def reconstruct(self, x, label=None):
         """Returns examples decoded from the posterior's mean, uint8 levels or float32 points of the shape of `x`."""
-        return self._output(self.typical(self.likelihood(self.centre(self.posterior(x, label)), label)))
+        return self.decode(self.encode(x, label)["mean"], label)
 
     @endpoint(returns="example", count=Count(), seed=Seed(), label=Label())
     def sample(self, count, seed=0, label=None):
@@ -272,9 +272,10 @@ class LatentVariableModel(GenerativeModel):
             stop: examples `(batch, ...)`; their posterior means are the other end.
             steps: number of examples, ends included.
         """
-        z_start, z_stop = (self.centre(self.posterior(x)) for x in (start, stop))
-        t = tf.linspace(0.0, 1.0, steps)[:, None]
-        return self._output(self.typical(self.likelihood(straight(z_start[:, None], z_stop[:, None], t))))
+        z_start, z_stop = (self.encode(x)["mean"] for x in (start, stop))
+        z = straight(z_start[:, None], z_stop[:, None], tf.linspace(0.0, 1.0, steps)[:, None])
+        examples = self.decode(tf.reshape(z, (-1, self.latent_size)))
+        return tf.reshape(examples, (-1, steps, *self.example.shape))
 
     @endpoint(returns="example", side=Count())
     def manifold(self, side=20):
@@ -298,8 +299,7 @@ class LatentVariableModel(GenerativeModel):
         quantiles = tfd.Normal(0.0, 1.0).quantile(levels)
         z = tf.stack(tf.meshgrid(quantiles, tf.reverse(quantiles, [0])), -1)
         prior = self.prior()
-        codes = prior.mean() + prior.stddev() * tf.reshape(z, (-1, 2))
-        return self._output(self.typical(self.likelihood(codes)))
+        return self.decode(prior.mean() + prior.stddev() * tf.reshape(z, (-1, 2)))
 
     def offers(self, name: str) -> bool:
         if name == "manifold":

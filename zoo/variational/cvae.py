@@ -285,8 +285,8 @@ class CVAE(AmortizedModel):
     @endpoint(returns="example", x=Example(), mask=Mask(), label=Label())
     def reconstruct(self, x, mask=None, label=None):
         """Returns examples decoded from the mean of q(z|x,y), with what is seen as it is; arguments as of `log_prob`."""
-        given = self._given(x, mask, label)
-        return self._output(self.typical(self.likelihood(self.centre(self.posterior(x, given)), given)))
+        given = {"x": x} if self.mask is not None else {}
+        return self.decode(self.encode(x, mask, label)["mean"], mask=mask, label=label, **given)
 
     @endpoint(returns="example", x=Example(), mask=Mask(), seed=Seed(), label=Label())
     def complete(self, x, mask, seed=0, label=None):

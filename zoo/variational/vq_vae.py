@@ -248,7 +248,7 @@ class VQVAE(GenerativeModel):
     @endpoint(returns="example", x=Example())
     def reconstruct(self, x):
         """Returns pictures as their codes keep them: uint8 levels of the shape of `x`."""
-        return self.example.nearest(self.likelihood(self.quantizer.lookup(self.indices(x))).mean())
+        return self.decode(self.encode(x))
 
     @endpoint(returns="example", count=Count(), seed=Seed(), label=Label())
     def sample(self, count, seed=0, label=None):
