@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from tfgen.errors import InputError, first_line
+from tfgen.export.lite.separating import separated
 
 #: What weights and arithmetic may be: float32; weights kept as float16; weights as int8 with arithmetic that picks its
 #: ranges while it runs; int8 with ranges that were calibrated.
@@ -45,6 +46,9 @@ def convert(
         builtins = tf.lite.OpsSet
         converter.target_spec.supported_ops = [builtins.TFLITE_BUILTINS_INT8, builtins.TFLITE_BUILTINS]
         converter.representative_dataset = lambda: ((signature, sample) for sample in samples)
+        # Calibration runs the float32 model as it comes from the converter.
+        quantize = converter._quantize
+        converter._quantize = lambda model, *args, **kwargs: quantize(separated(model), *args, **kwargs)
     try:
         return converter.convert()
     except Exception as error:  # the converter raises what its many parts raise

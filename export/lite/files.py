@@ -15,6 +15,7 @@ from tfgen.export.card import FORMAT
 from tfgen.export.comparison import Case
 from tfgen.export.folder import sync, workspace
 from tfgen.export.lite.linking import link
+from tfgen.export.lite.separating import separate
 from tfgen.export.reference import NAME as REFERENCE
 from tfgen.export.reference import pack_cases, unpack_cases
 
@@ -68,6 +69,7 @@ def merge(models: Mapping[str, bytes]) -> bytes:
         whole.subgraphs += part.subgraphs
         whole.signatureDefs += part.signatureDefs
     link(whole)
+    separate(whole)
     for graph in whole.subgraphs:
         for tensor in graph.tensors:
             tensor.name = None  # names are a tenth of a small file, and signatures have their own

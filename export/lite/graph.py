@@ -89,6 +89,7 @@ def make_portable(folder: pathlib.Path) -> None:
     added: dict[str, function_pb2.FunctionDef] = {}
     for function in library.function:
         _hand_on(function.node_def)
+        _settle(function.node_def)
         calls, renamed = _call_same(function.node_def)
         added |= calls
         for node in function.node_def:
@@ -110,12 +111,33 @@ def _hand_on(nodes) -> None:
         node.op = "Reshape" if known else "Identity"
         if known:
             # What the check said of the shape is needed: convolutions have to know the number of channels.
-            node.attr["Tshape"].type = tf.int32.as_datatype_enum
-            constant = node_def_pb2.NodeDef(name=f"{node.name}_as", op="Const")
-            constant.attr["dtype"].type = tf.int32.as_datatype_enum
-            constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(sizes, tf.int32, [len(sizes)]))
-            nodes.append(constant)
-            node.input.insert(1, f"{constant.name}:output:0")
+            node.input.insert(1, _add_shape(nodes, node, sizes))
+
+
+def _settle(nodes) -> None:
+    """Gives reshapings the shapes that TensorFlow has found for them, in place of what works these out from numbers.
+
+    That is a dozen operations for a product over the last axis; and the converter, which does not follow them, refuses a
+    convolution of what Keras has upsampled, since it does not know the number of its channels.
+    """
+    constants = {f"{node.name}:output:0" for node in nodes if node.op == "Const"}
+    for node in [node for node in nodes if node.op == "Reshape" and node.input[1] not in constants]:
+        [shape] = node.attr["_output_shapes"].list.shape or [None]
+        if shape is None or shape.unknown_rank:
+            continue
+        sizes = [size.size for size in shape.dim]
+        if sizes.count(-1) <= 1:
+            node.input[1] = _add_shape(nodes, node, sizes)
+
+
+def _add_shape(nodes, node, sizes: list[int]) -> str:
+    """Adds a shape for a reshaping to a function's nodes; returns the name of its output."""
+    node.attr["Tshape"].type = tf.int32.as_datatype_enum
+    constant = node_def_pb2.NodeDef(name=f"{node.name}_as", op="Const")
+    constant.attr["dtype"].type = tf.int32.as_datatype_enum
+    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(sizes, tf.int32, [len(sizes)]))
+    nodes.append(constant)
+    return f"{constant.name}:output:0"
 
 
 def _call_same(nodes) -> tuple[dict[str, function_pb2.FunctionDef], dict[str, str]]:

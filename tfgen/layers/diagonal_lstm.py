@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfgen.errors import InputError
 from tfgen.layers.lstm import lstm, lstm_lines
 from tfgen.layers.masked_conv import MaskedConv2D
+from tfgen.layers.products import times
 
 
 def skew(x) -> tf.Tensor:
@@ -123,7 +124,7 @@ class DiagonalBiLSTM(keras.layers.Layer):
     def begin_row(self, cache: dict) -> tuple[dict, tuple]:
         """Returns what a row takes from the row above, and the state to the left of its first pixel."""
         row, _ = self.left.begin_row(cache["left"])
-        above = tf.tensordot(cache["hidden_left"], cache["from_above"][0], 1) + row["bias"]
+        above = times(cache["hidden_left"], cache["from_above"][0]) + row["bias"]
         start = (cache["start"], cache["start"])
         return {"row": row, "above": above, "right": cache["hidden_right"], "from_left": cache["from_left"]}, start
 
@@ -156,8 +157,8 @@ class DiagonalBiLSTM(keras.layers.Layer):
             cache: from above the row.
         """
         hidden_left, inputs = emitted
-        gates = tf.tensordot(inputs, cache["right_kernel"], 1) + cache["right_bias"]
-        gates += tf.tensordot(cache["hidden_right"], cache["from_above"][1], 1)
+        gates = times(inputs, cache["right_kernel"]) + cache["right_bias"]
+        gates += times(cache["hidden_right"], cache["from_above"][1])
 
         def next_pixel(x, hidden, memory, row):
             before = gates[x] + tf.matmul(hidden, cache["from_right"])

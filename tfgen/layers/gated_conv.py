@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.layers.masked_conv import MaskedConv2D, PixelState
+from tfgen.layers.products import times
 from tfgen.layers.shifts import shift_down
 
 
@@ -83,9 +84,7 @@ class GatedConv2D(keras.layers.Layer):
         if label is not None:
             terms += tf.gather(tf.cast(self.of_label.value, self.compute_dtype), label)[:, None, None]
         if map is not None:
-            terms += tf.tensordot(
-                tf.cast(map, self.compute_dtype), tf.cast(self.of_map.value, self.compute_dtype), [[3], [0]]
-            )
+            terms += times(tf.cast(map, self.compute_dtype), tf.cast(self.of_map.value, self.compute_dtype))
         return tf.split(terms, 2, -1)
 
     def call(self, v, h, label=None, map=None):
@@ -93,7 +92,7 @@ class GatedConv2D(keras.layers.Layer):
         to_v, to_h = self.condition(label, map)
         above = tf.pad(v, [[0, 0], [self.reach, 0], [self.reach, self.reach], [0, 0]])
         v = tf.nn.conv2d(above, tf.convert_to_tensor(self.vertical), 1, "VALID") + self.vertical_bias
-        before = self.horizontal(h) + tf.tensordot(shift_down(v), tf.convert_to_tensor(self.link), [[3], [0]])
+        before = self.horizontal(h) + times(shift_down(v), tf.convert_to_tensor(self.link))
         if self.label_count or self.map_features:
             v, before = v + to_v, before + to_h
         y = self.out(gate(before, self.groups))
@@ -134,7 +133,7 @@ class GatedConv2D(keras.layers.Layer):
         rows = tf.concat([cache["rows"], v[:, None]], 1)
         padded = tf.pad(rows, [[0, 0], [0, 0], [self.reach, self.reach], [0, 0]])
         v = tf.nn.conv2d(padded, cache["vertical"], 1, "VALID")[:, 0] + cache["bias"]
-        cache = {**cache, "rows": rows[:, 1:], "from_v": tf.tensordot(v, cache["link"], [[2], [0]])}
+        cache = {**cache, "rows": rows[:, 1:], "from_v": times(v, cache["link"])}
         return gate(v + row_of(cache["to_v"], y)), cache
 
     def begin_row(self, y, cache: dict) -> tuple[dict, tuple]:

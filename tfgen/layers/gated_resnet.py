@@ -6,7 +6,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tfgen.layers.shifted_conv import ShiftedConv2D, times
+from tfgen.layers.products import times
+from tfgen.layers.shifted_conv import ShiftedConv2D
 
 
 class RowCache(NamedTuple):

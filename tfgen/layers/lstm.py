@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfgen.layers.products import times
+
 
 def lstm(gates, memory, groups: int = 1) -> tuple[tf.Tensor, tf.Tensor]:
     r"""Returns the next hidden state and memory of cells (van den Oord et al. 2016, eq. 3).
@@ -63,7 +65,7 @@ def lstm_lines(gates, kernel, offsets: Sequence[int], groups: int = 1) -> tf.Ten
 
     def next_line(state, gates):
         hidden, memory = state
-        return lstm(gates + tf.tensordot(neighbours(hidden, offsets), kernel, 1), memory, groups)
+        return lstm(gates + times(neighbours(hidden, offsets), kernel), memory, groups)
 
     zeros = tf.zeros_like(gates[0, ..., : kernel.shape[1] // 4])
     hidden, _ = tf.scan(next_line, gates, (zeros, zeros))

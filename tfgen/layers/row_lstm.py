@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfgen.errors import InputError
 from tfgen.layers.lstm import lstm, lstm_lines, neighbours
 from tfgen.layers.masked_conv import MaskedConv2D, PixelState
+from tfgen.layers.products import times
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -76,7 +77,7 @@ class RowLSTM(keras.layers.Layer):
 
     def _gates_of_map(self, map) -> tf.Tensor:
         """Returns what the condition adds to the gates: a convolution of 1x1 without a mask."""
-        return tf.tensordot(tf.cast(map, self.compute_dtype), tf.cast(self.of_map.value, self.compute_dtype), 1)
+        return times(tf.cast(map, self.compute_dtype), tf.cast(self.of_map.value, self.compute_dtype))
 
     # One pixel at a time. The row above is convolved once, when the row begins.
 
@@ -101,7 +102,7 @@ class RowLSTM(keras.layers.Layer):
     def begin_row(self, cache: dict) -> tuple[dict, tuple]:
         """Returns what a row takes from the row above and from the condition, and its first carry."""
         row, carry = self.input_to_state.begin_row(cache["input_to_state"])
-        above = tf.tensordot(neighbours(cache["hidden"], self.offsets), cache["state_to_state"], 1) + row["bias"]
+        above = times(neighbours(cache["hidden"], self.offsets), cache["state_to_state"]) + row["bias"]
         if "of_map" in cache:
             above += cache["of_map"][cache["y"]]
         return {"row": row, "above": above, "memory": cache["memory"]}, carry

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.errors import InputError
+from tfgen.layers.products import times
 
 
 class Weights(NamedTuple):
@@ -124,7 +125,6 @@ class ShiftedConv2D(WeightNormalized):
         sums = weights.bias  # perhaps a variable, which has no sum in place
         for kernel, row in zip(tf.unstack(weights.kernel)[: len(rows)], rows, strict=True):
             # One product for all columns of the field, moved afterwards: that copies less than moved inputs would.
-            # (Unstacked and concatenated taps TF-Lite would get in another order, where a branch has them.)
             taps = tf.reshape(tf.transpose(kernel, (1, 0, 2)), (kernel.shape[1], -1))
             products = times(tf.pad(row, [self.padding, [0, 0], [0, 0]]), taps)
             for tap, product in enumerate(tf.split(products, width, -1)):
@@ -164,8 +164,3 @@ class ShiftedConv2DTranspose(WeightNormalized):
         else:
             even, odd = (times(row, weights.matrix((which, tap))) for tap in (0, 1))
         return tf.reshape(tf.stack([even, odd], 1), (2 * row.shape[0], -1, self.filters)) + weights.bias
-
-
-def times(rows, matrix) -> tf.Tensor:
-    """Returns the product over the last axis."""
-    return tf.tensordot(rows, matrix, [[rows.shape.rank - 1], [0]])

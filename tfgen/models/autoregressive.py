@@ -127,6 +127,8 @@ class AutoregressiveModel(ExactLikelihoodModel):
                 ),
                 maximum_iterations=width,
             )
+            # A batch of known size stays one.
+            features = tf.ensure_shape(features, (width, noise.shape[2], sum(sizes)))
             emitted = tf.split(features, sizes, -1) if sizes else []
             return y + 1, self.end_row(y, carry, emitted, cache), write(image, y, levels)
 

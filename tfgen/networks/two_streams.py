@@ -279,8 +279,7 @@ class TwoStreams(keras.layers.Layer):
             emitted: its pixels, and what their levels emitted, each `(width, batch, features)`.
             cache: from above the row.
         """
-        # A batch of known size stays one.
-        pixels, *levels = (tf.ensure_shape(e, (None, cache["pixels"][0].shape[1], None)) for e in emitted)
+        pixels, *levels = emitted
         ul = [
             tf.cond(_due(y, level), lambda new=new, level=level: new[:: 1 << level], lambda old=old: old)
             for level, (new, old) in enumerate(zip(levels, cache["ul"], strict=True))
