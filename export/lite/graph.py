@@ -122,12 +122,11 @@ def _settle(nodes) -> None:
     """
     constants = {f"{node.name}:output:0" for node in nodes if node.op == "Const"}
     for node in [node for node in nodes if node.op == "Reshape" and node.input[1] not in constants]:
-        [shape] = node.attr["_output_shapes"].list.shape or [None]
-        if shape is None or shape.unknown_rank:
-            continue
-        sizes = [size.size for size in shape.dim]
-        if sizes.count(-1) <= 1:
-            node.input[1] = _add_shape(nodes, node, sizes)
+        if "_output_shapes" in node.attr:
+            [shape] = node.attr["_output_shapes"].list.shape
+            sizes = [size.size for size in shape.dim]
+            if not shape.unknown_rank and sizes.count(-1) <= 1:
+                node.input[1] = _add_shape(nodes, node, sizes)
 
 
 def _add_shape(nodes, node, sizes: list[int]) -> str:

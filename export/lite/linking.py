@@ -26,48 +26,124 @@ def _called(model) -> dict[int, str]:
 def link(model) -> None:
     """Replaces, in place, calls by conditions that always hold, with the called graph for both branches.
 
+    The signature that is called gets such a condition, too: what is done to its inputs and outputs is its own then, of
+    whatever number of examples another one calls the graph.
+
     Arguments:
         model: a `ModelT`.
 
     Raises:
         InputError: a signature that is called is not there.
     """
-    from tensorflow.lite.python import schema_py_generated as schema
-
     names, signatures = _called(model), {one.signatureKey.decode(): one for one in model.signatureDefs}
     if not names:
         return
     if lacking := set(names.values()) - signatures.keys():
         raise InputError(f"{', '.join(sorted(lacking))}: called by another signature, but not in the file")
-    called = {at: signatures[name] for at, name in names.items()}
-    condition, true = len(model.operatorCodes), len(model.buffers)
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.IF
-    model.operatorCodes.append(code)
-    buffer = schema.BufferT()
-    buffer.data = np.array([1], np.uint8)
-    model.buffers.append(buffer)
+    linker = _Linker(model)
+    bodies = {name: signatures[name].subgraphIndex for name in sorted(set(names.values()))}
     for graph in model.subgraphs:
-        for operator in [one for one in graph.operators if one.opcodeIndex in called]:
-            signature = called[operator.opcodeIndex]
-            inner = model.subgraphs[signature.subgraphIndex]
-            tensor = schema.TensorT()
-            tensor.shape, tensor.type, tensor.buffer = np.array([], np.int32), schema.TensorType.BOOL, true
-            graph.tensors.append(tensor)
-            inputs = _arranged(operator.inputs, signature.inputs, inner.inputs)
-            operator.inputs = np.array([len(graph.tensors) - 1, *inputs], np.int32)
-            operator.outputs = np.array(_arranged(operator.outputs, signature.outputs, inner.outputs), np.int32)
-            operator.opcodeIndex, operator.customOptions = condition, None
-            operator.builtinOptionsType = schema.BuiltinOptions.IfOptions
-            operator.builtinOptions = schema.IfOptionsT()
-            operator.builtinOptions.thenSubgraphIndex = signature.subgraphIndex
-            operator.builtinOptions.elseSubgraphIndex = signature.subgraphIndex
-    kept = [at for at in range(len(model.operatorCodes)) if at not in called]
+        for operator in [one for one in graph.operators if one.opcodeIndex in names]:
+            name = names[operator.opcodeIndex]
+            body = model.subgraphs[bodies[name]]
+            inputs = _arranged(operator.inputs, signatures[name].inputs, body.inputs)
+            outputs = _arranged(operator.outputs, signatures[name].outputs, body.outputs)
+            graph.operators[graph.operators.index(operator)] = linker.call(graph, bodies[name], inputs, outputs)
+    for name, body in bodies.items():
+        linker.put_before(signatures[name], body)
+    kept = [at for at in range(len(model.operatorCodes)) if at not in names]
     places = {old: new for new, old in enumerate(kept)}
     model.operatorCodes = [model.operatorCodes[at] for at in kept]
     for graph in model.subgraphs:
         for operator in graph.operators:
             operator.opcodeIndex = places[operator.opcodeIndex]
+
+
+class _Linker:
+    """Adds to a model what calls need.
+
+    Arguments:
+        model: a `ModelT`, changed in place.
+    """
+
+    def __init__(self, model):
+        from tensorflow.lite.python import schema_py_generated as schema
+
+        self._model, self._schema = model, schema
+        self._codes: dict[int, int] = {}
+        self._true = self._buffer(np.array([1], np.uint8))
+        self._zero = self._buffer(np.array([0], np.int32).view(np.uint8))
+
+    def call(self, graph, body: int, inputs: Iterable[int], outputs: Iterable[int]):
+        """Returns an operation of a graph that computes another one."""
+        options = self._schema.IfOptionsT()
+        options.thenSubgraphIndex = options.elseSubgraphIndex = body
+        condition = self._tensor(graph, [], self._schema.TensorType.BOOL, self._true)
+        return self._operator("IF", [condition, *inputs], outputs, options)
+
+    def put_before(self, signature, body: int) -> None:
+        """Gives a signature a graph that calls what was its graph, which has outputs of free sizes from now on."""
+        graph, inner = self._schema.SubGraphT(), self._model.subgraphs[body]
+        graph.tensors, graph.operators, graph.name = [], [], None
+        moved = {}
+        for tensor in dict.fromkeys([*inner.inputs, *inner.outputs]):
+            old = inner.tensors[tensor]
+            moved[tensor] = self._tensor(graph, old.shape, old.type, 0, old.shapeSignature, old.quantization)
+        graph.inputs, graph.outputs = (
+            np.array([moved[one] for one in ones], np.int32) for ones in (inner.inputs, inner.outputs)
+        )
+        graph.operators.append(self.call(graph, body, graph.inputs, graph.outputs))
+        for one in (*signature.inputs, *signature.outputs):
+            one.tensorIndex = moved[one.tensorIndex]
+        signature.subgraphIndex = len(self._model.subgraphs)
+        self._model.subgraphs.append(graph)
+        inner.outputs = np.array([self._freed(inner, one) for one in inner.outputs], np.int32)
+
+    def _freed(self, graph, tensor: int) -> int:
+        """Returns a tensor of the same values whose size LiteRT does not know before it has computed them.
+
+        It tells a branch the sizes of its inputs at each call only if it can not know those of its outputs. Else a call that
+        follows one from elsewhere, with another number of examples, computes on memory of the wrong size.
+        """
+        schema, old = self._schema, graph.tensors[tensor]
+        told, summed = (self._tensor(graph, [len(old.shape)], schema.TensorType.INT32, 0) for _ in range(2))
+        zero = self._tensor(graph, [1], schema.TensorType.INT32, self._zero)
+        freed = self._tensor(graph, old.shape, old.type, 0, old.shapeSignature, old.quantization)
+        options = schema.ShapeOptionsT()
+        options.outType = schema.TensorType.INT32
+        graph.operators += [
+            self._operator("SHAPE", [tensor], [told], options),
+            self._operator("ADD", [told, zero], [summed], schema.AddOptionsT()),
+            self._operator("RESHAPE", [tensor, summed], [freed], schema.ReshapeOptionsT()),
+        ]
+        return freed
+
+    def _operator(self, kind: str, inputs: Iterable[int], outputs: Iterable[int], options):
+        number = getattr(self._schema.BuiltinOperator, kind)
+        if number not in self._codes:
+            code = self._schema.OperatorCodeT()
+            code.builtinCode = code.deprecatedBuiltinCode = number
+            self._codes[number] = len(self._model.operatorCodes)
+            self._model.operatorCodes.append(code)
+        operator = self._schema.OperatorT()
+        operator.opcodeIndex = self._codes[number]
+        operator.inputs, operator.outputs = (np.array([*ones], np.int32) for ones in (inputs, outputs))
+        operator.builtinOptions = options
+        operator.builtinOptionsType = getattr(self._schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+        return operator
+
+    def _tensor(self, graph, shape, dtype: int, buffer: int, signature=None, quantization=None) -> int:
+        tensor = self._schema.TensorT()
+        tensor.shape, tensor.type, tensor.buffer = np.array(shape, np.int32), dtype, buffer
+        tensor.shapeSignature, tensor.quantization, tensor.hasRank = signature, quantization, True
+        graph.tensors.append(tensor)
+        return len(graph.tensors) - 1
+
+    def _buffer(self, data: np.ndarray) -> int:
+        buffer = self._schema.BufferT()
+        buffer.data = data
+        self._model.buffers.append(buffer)
+        return len(self._model.buffers) - 1
 
 
 def _arranged(tensors: Iterable[int], signature, order: Iterable[int]) -> list[int]:

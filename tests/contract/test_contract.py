@@ -336,6 +336,14 @@ def test_a_tf_lite_file_answers_equally_and_lacks_what_the_entry_says_only(small
         assert tfgen.export.verify(fixed).ok
 
 
+@pytest.mark.slow
+def test_a_tf_lite_file_of_a_fixed_batch_answers_equally(small, tmp_path):
+    path = tfgen.export.tflite(small.model, tmp_path / "model.tflite", batch=2)
+    report = tfgen.export.verify(path)
+    assert report.ok, report
+    assert {row.signature for row in report.rows} == lite_endpoints(small.model, batch=2).keys()
+
+
 @costly
 def test_a_saved_model_comes_back_equal_and_trains_on_equally(small, tmp_path):
     small.model.save(tmp_path / "model.keras")

@@ -1,11 +1,19 @@
 """What TF-Lite lacks is replaced by what gives the same; TensorFlow itself runs both."""
 
+import contextlib
+from types import SimpleNamespace
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tfgen.errors import InputError
+from tfgen.export.lite.conversion import convert
 from tfgen.export.lite.graph import make_portable
+from tfgen.export.lite.running import Interpreter
+from tfgen.export.saving import save_graphs
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(6, 4)).astype(np.float32) * 5
@@ -37,6 +45,23 @@ def operations(folder) -> set[str]:
     nodes = [node for function in functions for node in function.node_def]
     # It selects what is not uint8.
     return {node.op for node in nodes if node.op != "SelectV2" or node.attr["T"].type == tf.uint8.as_datatype_enum}
+
+
+def test_the_converter_knows_the_channels_of_what_keras_upsamples(tmp_path):
+    network = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras.layers.UpSampling2D(2), keras.layers.Conv2D(2, 3), keras.layers.Dense(5)]
+    )
+    function = tf.function(lambda x: {"y": network(x)}).get_concrete_function(
+        x=tf.TensorSpec((None, 4, 4, 3), name="x")
+    )
+    save_graphs(SimpleNamespace(averaged_weights=contextlib.nullcontext), {"run": function}, tmp_path)
+    with pytest.raises(InputError, match="TF-Lite has no Conv2D"):
+        convert(tmp_path, "run", "float32")  # when it does not, the shapes can stay as they are
+    make_portable(tmp_path)
+    interpreter = Interpreter(convert(tmp_path, "run", "float32"))
+    for count in (1, 3):
+        x = RNG.normal(size=(count, 4, 4, 3)).astype(np.float32)
+        np.testing.assert_allclose(interpreter.run("run", {"x": x})["y"], network(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -29,17 +29,21 @@ def graph_of(model, signature):
 
 
 def called(path) -> dict[str, set[str]]:
-    """Returns which signatures of a file have conditions that hold another's graph twice, and which that is."""
+    """Returns which signatures of a file hold the graph of another one in a condition, and which that is."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(read_file(path)[0]))
-    names = {one.subgraphIndex: one.signatureKey.decode() for one in model.signatureDefs}
-    found: dict[str, set[str]] = {}
-    for at, name in names.items():
-        for operator in model.subgraphs[at].operators:
-            if operator.builtinOptionsType == schema.BuiltinOptions.IfOptions:
-                options = operator.builtinOptions
-                if options.thenSubgraphIndex == options.elseSubgraphIndex in names:
-                    found.setdefault(name, set()).add(names[options.thenSubgraphIndex])
-    return found
+    held: dict[str, list[int]] = {}
+    for signature in model.signatureDefs:
+        graph = model.subgraphs[signature.subgraphIndex]
+        options = [
+            one.builtinOptions for one in graph.operators if one.builtinOptionsType == schema.BuiltinOptions.IfOptions
+        ]
+        held[signature.signatureKey.decode()] = [
+            one.thenSubgraphIndex for one in options if one.thenSubgraphIndex == one.elseSubgraphIndex
+        ]
+    # Who is called is nothing but a call itself.
+    bodies = {one[0]: name for name, one in held.items() if len(one) == 1 and len(graph_of(model, name).operators) == 1}
+    found = {name: {bodies[at] for at in ones} - {name} for name, ones in held.items()}
+    return {name: others for name, others in found.items() if others}
 
 
 @pytest.mark.parametrize("id", CALLS)
