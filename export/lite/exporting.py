@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +27,9 @@ from tfgen.export.verification import BATCH_SIZES, cases
 
 #: Examples that show an int8 model which numbers are to be expected, and how many at a time.
 _CALIBRATION, _PART = 128, 8
+
+# Fewer than these fill four megabytes of float32; beside more, or of more bits, graphs are small.
+_FEW_WEIGHTS = 1_000_000
 
 # Folder of graphs that call others.
 _LINKED = "linked"
@@ -125,9 +128,8 @@ def tflite(
     with full.averaged_weights():
         twins = {name: _twin(full, name, traced[name], batch) for name, mark in marks.items() if _is_random(mark)}
         functions = traced | {name: twin.function for name, twin in twins.items()}
-    # Of a fixed batch only what takes this batch could be called.
     certain = {name: mark for name, mark in marks.items() if not _is_random(mark)}
-    combinations = combined(full, certain, traced) if batch is None else {}
+    combinations = combined(full, certain, traced) if _shares(precision, batch, functions.values()) else {}
     # Of fewer bits is asked what they lose of such pictures as the model knows: it draws them itself, for the data are not
     # to travel with the file. Beyond the ranges that int8 was shown, any number is wrong.
     examples = None if precision == "float32" else _drawn_examples(full)
@@ -216,6 +218,16 @@ def _trace(model, mark: Endpoint, batch: int | None):
             shape = [batch if size is None else size for size in spec.shape]
             free[spec.name] = tf.TensorSpec(shape, spec.dtype, spec.name)
     return tf.function(lambda **given: run(**given, **fixed), autograph=False).get_concrete_function(**free)
+
+
+def _shares(precision: str, batch: int | None, functions: Iterable) -> bool:
+    """Returns whether endpoints that combine others have no graphs of their own.
+
+    That is smaller, and slower by a tenth: LiteRT hands the parts of a call from graph to graph. So it is for who wants small
+    files, and where graphs are a good part of them. Of a fixed batch only what takes this batch could be called.
+    """
+    weights = {id(variable): tf.size(variable).numpy() for function in functions for variable in function.variables}
+    return precision == "int8" and batch is None and sum(weights.values()) < _FEW_WEIGHTS
 
 
 def _twin(model, name: str, function, batch: int | None) -> NoiseTwin:

@@ -23,6 +23,12 @@ CALLS = {
 }
 
 
+@pytest.fixture
+def always(monkeypatch):
+    """Shares graphs in float32, too, where answers are equal to the last level."""
+    monkeypatch.setattr(exporting, "_shares", lambda precision, batch, functions: batch is None)
+
+
 def graph_of(model, signature):
     [at] = [one.subgraphIndex for one in model.signatureDefs if one.signatureKey.decode() == signature]
     return model.subgraphs[at]
@@ -47,7 +53,7 @@ def called(path) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("id", CALLS)
-def test_what_only_combines_others_calls_them(models, id, tmp_path):
+def test_what_only_combines_others_calls_them(models, id, tmp_path, always):
     path = tflite(models[id], tmp_path / "model.tflite")
     assert called(path) == CALLS[id]
     assert "custom" not in " ".join(operations(read_file(path)[0]))
@@ -66,7 +72,7 @@ def test_endpoints_are_found_by_what_they_do_and_the_model_stays_as_it_was(model
     assert vars(model).keys() == before.keys()
 
 
-def test_a_file_of_some_endpoints_calls_only_what_is_in_it(models, tmp_path):
+def test_a_file_of_some_endpoints_calls_only_what_is_in_it(models, tmp_path, always):
     path = tflite(models["vae"], tmp_path / "one.tflite", endpoints=["reconstruct"])
     assert called(path) == {}
     path = tflite(models["vae"], tmp_path / "two.tflite", endpoints=["reconstruct", "encode"])
@@ -75,13 +81,26 @@ def test_a_file_of_some_endpoints_calls_only_what_is_in_it(models, tmp_path):
     assert called(path) == {"reconstruct": {"encode", "decode"}}
 
 
-def test_a_fixed_batch_is_not_shared(models, tmp_path):
+def test_graphs_are_shared_where_that_makes_a_file_smaller_by_a_good_part(models, tmp_path, monkeypatch):
+    data = {"image": np.random.default_rng(0).integers(0, 17, (40, 8, 8, 1), np.uint8)}
+
+    def export(precision, **options):
+        return tflite(
+            models["vae"], tmp_path / "model.tflite", precision=precision, data=data, overwrite=True, **options
+        )
+
+    assert called(export("float32")) == {}  # there calls would only be slower
+    shared = len(read_file(export("int8"))[0])
+    assert called(tmp_path / "model.tflite") == CALLS["vae"]
     # What lies between two of its codes is no batch of this size.
-    assert called(tflite(models["vae"], tmp_path / "model.tflite", batch=2)) == {}
+    assert called(export("int8", batch=2)) == {}
+    monkeypatch.setattr(exporting, "_FEW_WEIGHTS", 100)
+    assert len(read_file(export("int8"))[0]) > 1.1 * shared
+    assert called(tmp_path / "model.tflite") == {}
 
 
 @pytest.mark.parametrize("id", CALLS)
-def test_one_interpreter_answers_all_signatures_in_any_order_and_number_of_examples(models, id, tmp_path):
+def test_one_interpreter_answers_all_signatures_in_any_order_and_number_of_examples(models, id, tmp_path, always):
     from ai_edge_litert.interpreter import Interpreter as LiteRT
 
     data, _, cases = read_file(tflite(models[id], tmp_path / "model.tflite"))
@@ -95,7 +114,7 @@ def test_one_interpreter_answers_all_signatures_in_any_order_and_number_of_examp
             np.testing.assert_allclose(np.float32(answers[name]), np.float32(expected), rtol=1e-4, atol=1e-4)
 
 
-def test_a_conditional_model_hands_its_labels_on(tmp_path):
+def test_a_conditional_model_hands_its_labels_on(tmp_path, always):
     model = tfgen.create("cvae", image_shape=(6, 6, 1), labels=3, latent_size=2, hidden=(12,), seed=0)
     path = tflite(model, tmp_path / "model.tflite")
     assert called(path) == {"reconstruct": {"encode", "decode"}}
@@ -121,7 +140,7 @@ def test_with_fewer_bits_it_has_the_precision_of_what_it_calls(models, tmp_path,
     assert precisions["reconstruct"] == "int8"
 
 
-def test_what_answers_otherwise_by_its_calls_gets_a_graph_of_its_own(models, tmp_path, monkeypatch):
+def test_what_answers_otherwise_by_its_calls_gets_a_graph_of_its_own(models, tmp_path, always, monkeypatch):
     def wrong(model, marks, functions):
         graphs = combined(model, marks, functions)
         decode = next(iter(graphs["manifold"].structured_outputs))
