@@ -18,7 +18,7 @@ from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph_def
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_BRANCHES = {"If": ("then_branch", "else_branch"), "StatelessIf": ("then_branch", "else_branch")}
+_BRANCHES = ("If", "StatelessIf")
 _LOOPS = ("While", "StatelessWhile")
 
 # Attributes that speak of the inputs of a node by their places, and of all arguments of a function.

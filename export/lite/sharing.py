@@ -81,8 +81,9 @@ def _caller(model, mark: Endpoint, outputs: Mapping, called: set[str]) -> Callab
     placeholder = tf.function(zeros, experimental_implements=attribute, autograph=False)
 
     def call(*args, **kwargs):
-        bound = signature.bind(model, *args, **kwargs).arguments
-        given = {spec.name: tf.cast(bound[parameter], spec.dtype) for parameter, spec in specs.items()}
+        bound = signature.bind(model, *args, **kwargs)
+        bound.apply_defaults()
+        given = {spec.name: tf.cast(bound.arguments[parameter], spec.dtype) for parameter, spec in specs.items()}
         results = placeholder(*(given[name] for name in sorted(given)))
         called.add(mark.name)
         results = {
