@@ -128,10 +128,14 @@ def test_fewer_bits_make_smaller_files_and_the_report_tells_what_is_lost(models,
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("id", "arguments"),
-    [("vae", {"latent_size": 12, "hidden": (256, 256)}), ("dcgan", {"latent_size": 16, "width": 48})],
+    [
+        ("vae", {"latent_size": 12, "hidden": (256, 256)}),
+        ("householder_vae", {"latent_size": 12, "hidden": (256, 256)}),
+        ("dcgan", {"latent_size": 16, "width": 48}),
+    ],
 )
 def test_with_all_of_its_endpoints_an_int8_file_is_three_and_a_half_times_smaller(tmp_path, id, arguments):
-    side = 8 if id == "vae" else 16
+    side = 16 if id == "dcgan" else 8
     model = tfgen.create(id, image_shape=(side, side, 1), levels=17, seed=1, **arguments)
     data = {"image": np.random.default_rng(0).integers(0, 17, (40, side, side, 1), np.uint8)}
     whole, small = (
