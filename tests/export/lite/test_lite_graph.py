@@ -3,7 +3,6 @@
 import contextlib
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +13,7 @@ from tfgen.export.lite.conversion import convert
 from tfgen.export.lite.graph import make_portable
 from tfgen.export.lite.running import Interpreter
 from tfgen.export.saving import save_graphs
+from tfgen.networks.began import began_decoder
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(6, 4)).astype(np.float32) * 5
@@ -48,19 +48,15 @@ def operations(folder) -> set[str]:
 
 
 def test_the_converter_knows_the_channels_of_what_keras_upsamples(tmp_path):
-    network = keras.Sequential(
-        [keras.Input((4, 4, 3)), keras.layers.UpSampling2D(2), keras.layers.Conv2D(2, 3), keras.layers.Dense(5)]
-    )
-    function = tf.function(lambda x: {"y": network(x)}).get_concrete_function(
-        x=tf.TensorSpec((None, 4, 4, 3), name="x")
-    )
+    network = began_decoder(4, (28, 28, 1), width=4)
+    function = tf.function(lambda x: {"y": network(x)}).get_concrete_function(x=tf.TensorSpec((None, 4), name="x"))
     save_graphs(SimpleNamespace(averaged_weights=contextlib.nullcontext), {"run": function}, tmp_path)
     with pytest.raises(InputError, match="TF-Lite has no Conv2D"):
         convert(tmp_path, "run", "float32")  # when it does not, the shapes can stay as they are
     make_portable(tmp_path)
     interpreter = Interpreter(convert(tmp_path, "run", "float32"))
     for count in (1, 3):
-        x = RNG.normal(size=(count, 4, 4, 3)).astype(np.float32)
+        x = RNG.normal(size=(count, 4)).astype(np.float32)
         np.testing.assert_allclose(interpreter.run("run", {"x": x})["y"], network(x), rtol=1e-4, atol=1e-5)
 
 
