@@ -17,6 +17,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph_def
 
+from tfgen.export.lite.noise import called
+
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _BRANCHES = ("If", "StatelessIf")
 _LOOPS = ("While", "StatelessWhile")
@@ -84,7 +86,7 @@ class _Library:
     def __init__(self, graph):
         self.functions = {function.signature.name: function for function in graph.library.function}
         nodes = [*graph.node, *(node for function in self.functions.values() for node in function.node_def)]
-        self._uses = collections.Counter(name for node in nodes for name in _called(node))
+        self._uses = collections.Counter(name for node in nodes for name in called(node))
 
     def sink(self, function: function_pb2.FunctionDef, weights: Mapping[str, _Weight]) -> None:
         """Puts weights into the branches of a function, and of all that it calls.
@@ -95,7 +97,7 @@ class _Library:
         """
         known = _known(function, weights)
         for node in list(function.node_def):
-            inner = [self.functions[name] for name in _called(node) if name in self.functions]
+            inner = [self.functions[name] for name in called(node) if name in self.functions]
             given = {at: name for at, name in enumerate(node.input) if name in known}
             if not given or any(self._uses[one.signature.name] > 1 for one in inner):
                 continue
@@ -166,7 +168,7 @@ def _is_pure(node) -> bool:
     definition = op_def_registry.get(node.op)
     dtypes = {arg.type for arg in (*definition.input_arg, *definition.output_arg)} if definition else set()
     foreign = {tf.variant.as_datatype_enum, tf.resource.as_datatype_enum}
-    return bool(definition and node.input and not definition.is_stateful and not _called(node) and not dtypes & foreign)
+    return bool(definition and node.input and not definition.is_stateful and not called(node) and not dtypes & foreign)
 
 
 def _outputs(node) -> list[str]:
@@ -178,13 +180,6 @@ def _outputs(node) -> list[str]:
             count = len(node.attr[arg.type_list_attr].list.type)
         names += [f"{node.name}:{arg.name}:{at}" for at in range(count)]
     return names
-
-
-def _called(node) -> set[str]:
-    """Returns the names of the functions that a node calls."""
-    return {value.func.name for value in node.attr.values() if value.HasField("func")} | {
-        function.name for value in node.attr.values() for function in value.list.func
-    }
 
 
 def _values(function, weights, known: Mapping[str, _Known], names: Iterable[str]) -> dict[str, _Weight]:

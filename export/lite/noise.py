@@ -105,7 +105,7 @@ def noise_twin(
     found, used = _reach(outputs.values())
     drawing = _drawing(frozen.graph)
     for operation in used:
-        if _RANDOM.match(operation.type) or _called(operation.node_def) & drawing:
+        if _RANDOM.match(operation.type) or called(operation.node_def) & drawing:
             raise InputError(
                 "draws random numbers inside of a loop, or others than uniform and normal ones and categories"
             )
@@ -204,18 +204,18 @@ def _reach(tensors) -> tuple[set[tf.Operation], set[tf.Operation]]:
 
 def _drawing(graph: tf.Graph) -> set[str]:
     """Returns the names of a graph's functions that draw random numbers, themselves or by one that they call."""
-    called, drawing = {}, set()
+    calls, drawing = {}, set()
     for function in graph.as_graph_def().library.function:
         name = function.signature.name
-        called[name] = {one for node in function.node_def for one in _called(node)}
+        calls[name] = {one for node in function.node_def for one in called(node)}
         if any(_RANDOM.match(node.op) for node in function.node_def):
             drawing.add(name)
-    while more := {name for name, others in called.items() if others & drawing} - drawing:
+    while more := {name for name, others in calls.items() if others & drawing} - drawing:
         drawing |= more
     return drawing
 
 
-def _called(node) -> set[str]:
+def called(node) -> set[str]:
     """Returns the names of the functions that a node calls."""
     values = node.attr.values()
     return {value.func.name for value in values if value.HasField("func")} | {
