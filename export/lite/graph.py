@@ -105,7 +105,7 @@ def _hand_on(nodes) -> None:
     for node in [node for node in nodes if node.op in _CHECKS]:
         dtype, shape = node.attr["T"].type, node.attr["shape"].shape
         sizes = [size.size for size in shape.dim]
-        known = node.op == "EnsureShape" and not shape.unknown_rank and sizes.count(-1) <= 1
+        known = node.op == "EnsureShape" and not shape.unknown_rank and _is_enough(sizes)
         node.attr.clear()
         node.attr["T"].type = dtype
         node.op = "Reshape" if known else "Identity"
@@ -125,8 +125,13 @@ def _settle(nodes) -> None:
         if "_output_shapes" in node.attr:
             [shape] = node.attr["_output_shapes"].list.shape
             sizes = [size.size for size in shape.dim]
-            if not shape.unknown_rank and sizes.count(-1) <= 1:
+            if not shape.unknown_rank and _is_enough(sizes):
                 node.input[1] = _add_shape(nodes, node, sizes)
+
+
+def _is_enough(sizes: list[int]) -> bool:
+    """Returns whether what is not known of a shape, -1, follows from the rest; it does not where there are no numbers."""
+    return sizes.count(-1) == 0 or (sizes.count(-1) == 1 and 0 not in sizes)
 
 
 def _add_shape(nodes, node, sizes: list[int]) -> str:

@@ -60,6 +60,18 @@ def test_the_converter_knows_the_channels_of_what_keras_upsamples(tmp_path):
         np.testing.assert_allclose(interpreter.run("run", {"x": x})["y"], network(x), rtol=1e-4, atol=1e-5)
 
 
+def test_shapes_without_numbers_stay_as_they_are(tmp_path):
+    def run(x):
+        nothing = tf.reshape(x[:, :0], (tf.shape(x)[0], 5, 0))
+        return {"y": tf.concat([nothing, tf.ensure_shape(nothing, (None, 5, 0)), x[:, :, None]], -1)}
+
+    function = tf.function(run).get_concrete_function(x=tf.TensorSpec((None, 5), name="x"))
+    tf.saved_model.save(tf.Module(), str(tmp_path), signatures={"run": function})
+    make_portable(tmp_path)
+    answer = tf.saved_model.load(str(tmp_path)).signatures["run"](x=tf.ones((3, 5)))["y"]
+    np.testing.assert_array_equal(answer, np.ones((3, 5, 1), np.float32))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_an_operation_is_replaced_by_its_like(name, tmp_path):
     compute, inputs = CASES[name]
