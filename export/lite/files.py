@@ -40,18 +40,18 @@ def merge(models: Mapping[str, bytes]) -> bytes:
     from tensorflow.lite.python import schema_py_generated as schema
 
     parts = [schema.ModelT.InitFromObj(schema.Model.GetRootAs(data)) for data in models.values()]
-    whole = parts[0]
-    buffers, known = whole.buffers, {_content(buffer): at for at, buffer in reversed(list(enumerate(whole.buffers)))}
-    operators = {}
-    for code in whole.operatorCodes:
-        operators.setdefault(_operation(code), len(operators))
-    for part in parts[1:]:
+    whole = schema.ModelT()
+    whole.version, whole.description = parts[0].version, parts[0].description
+    whole.operatorCodes, whole.subgraphs, whole.buffers, whole.metadata, whole.signatureDefs = [], [], [], [], []
+    known: dict[bytes, int] = {}
+    operators: dict[tuple, int] = {}
+    for part in parts:
         graphs, places = len(whole.subgraphs), []
         for buffer in part.buffers:
             content = _content(buffer)
             if content not in known:
-                known[content] = len(buffers)
-                buffers.append(buffer)
+                known[content] = len(whole.buffers)
+                whole.buffers.append(buffer)
             places.append(known[content])
         for graph in part.subgraphs:
             for tensor in graph.tensors:
@@ -66,6 +66,9 @@ def merge(models: Mapping[str, bytes]) -> bytes:
                         setattr(operator.builtinOptions, name, getattr(operator.builtinOptions, name) + graphs)
         for signature in part.signatureDefs:
             signature.subgraphIndex += graphs
+        for metadata in () if whole.metadata else part.metadata:
+            metadata.buffer = places[metadata.buffer]
+            whole.metadata.append(metadata)
         whole.subgraphs += part.subgraphs
         whole.signatureDefs += part.signatureDefs
     link(whole)

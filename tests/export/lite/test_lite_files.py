@@ -70,6 +70,17 @@ def test_weights_that_parts_have_in_common_are_kept_once(parts):
     assert len(merge(both)) < sum(map(len, both.values())) - 0.9 * KERNEL.nbytes
 
 
+@pytest.mark.parametrize("order", [("product", "powers", "sum"), ("powers", "product")])
+def test_what_has_no_contents_has_one_buffer(parts, order):
+    whole = schema.ModelT.InitFromObj(schema.Model.GetRootAs(merge({name: parts[name] for name in order})))
+    contents = [b"" if one.data is None else bytes(one.data) for one in whole.buffers]
+    assert len(contents) == len(set(contents)) > 2
+    assert contents[0] == b""  # what the first buffer holds is not looked at
+    told = {one.name: contents[one.buffer] for one in whole.metadata}
+    first = schema.ModelT.InitFromObj(schema.Model.GetRootAs(parts[order[0]]))
+    assert told == {one.name: bytes(first.buffers[one.buffer].data) for one in first.metadata}
+
+
 def test_weights_begin_where_the_schema_wants_them_to(parts):
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(parts["product"]))
     odd = [np.random.default_rng(size).integers(0, 256, size, np.uint8) for size in (17, 33, 21, 64, 70)]
