@@ -16,6 +16,7 @@ from tfgen.export.comparison import Case
 from tfgen.export.folder import sync, workspace
 from tfgen.export.lite.linking import link
 from tfgen.export.lite.separating import separate
+from tfgen.export.lite.simplifying import simplify
 from tfgen.export.reference import NAME as REFERENCE
 from tfgen.export.reference import pack_cases, unpack_cases
 
@@ -71,6 +72,7 @@ def merge(models: Mapping[str, bytes]) -> bytes:
             whole.metadata.append(metadata)
         whole.subgraphs += part.subgraphs
         whole.signatureDefs += part.signatureDefs
+    simplify(whole)
     link(whole)
     separate(whole)
     for graph in whole.subgraphs:

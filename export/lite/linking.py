@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tfgen.errors import InputError
+from tfgen.export.lite.simplifying import keep_codes
 
 #: An operation of this name, and that of a signature behind it, calls the signature: its inputs and outputs sorted by name.
 PLACEHOLDER = "tfgen_"
@@ -51,12 +52,7 @@ def link(model) -> None:
             graph.operators[graph.operators.index(operator)] = linker.call(graph, bodies[name], inputs, outputs)
     for name, body in bodies.items():
         linker.put_before(signatures[name], body)
-    kept = [at for at in range(len(model.operatorCodes)) if at not in names]
-    places = {old: new for new, old in enumerate(kept)}
-    model.operatorCodes = [model.operatorCodes[at] for at in kept]
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            operator.opcodeIndex = places[operator.opcodeIndex]
+    keep_codes(model, set(range(len(model.operatorCodes))) - names.keys())
 
 
 class _Linker:

@@ -11,18 +11,6 @@ from collections.abc import Iterable
 import numpy as np
 
 
-def separated(data: bytes) -> bytes:
-    """Returns a model with the copies that `separate` adds."""
-    import flatbuffers
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
-    separate(model)
-    builder = flatbuffers.Builder()
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
 def separate(model) -> None:
     """Adds copies, in place, to the bodies of loops and to branches, so that no tensor stands where it would be mixed up.
 

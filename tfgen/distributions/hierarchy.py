@@ -44,8 +44,9 @@ class Hierarchy(tfd.Distribution):
         """Returns each layer's mean and standard deviation given the mean above it, `(batch, sum of sizes)` both."""
         layers = [self._top]
         for of in self._below:
-            layers.append(of(layers[-1].mean()))
-        return tuple(tf.concat([getattr(one, what)() for one in layers[::-1]], -1) for what in ("mean", "stddev"))
+            layers.append(of(layers[-1].loc))
+        numbers = zip(*map(_numbers, layers[::-1]), strict=True)
+        return tuple(tf.concat(one, -1) for one in numbers)
 
     def _sample_n(self, n, seed=None):
         seeds = tfp.random.split_seed(seed, len(self._sizes))
@@ -80,7 +81,13 @@ def merge(one: tfd.MultivariateNormalDiag, other: tfd.MultivariateNormalDiag) ->
     .. math:: \sigma^2 = \frac{1}{\sigma_1^{-2} + \sigma_2^{-2}}, \quad
         \mu = \sigma^2 (\mu_1 \sigma_1^{-2} + \mu_2 \sigma_2^{-2})
     """
-    precisions = [tf.math.reciprocal(tf.square(each.stddev())) for each in (one, other)]
+    means, deviations = zip(_numbers(one), _numbers(other), strict=True)
+    precisions = [tf.math.reciprocal(tf.square(deviation)) for deviation in deviations]
     variance = 1.0 / (precisions[0] + precisions[1])
-    mean = variance * (one.mean() * precisions[0] + other.mean() * precisions[1])
+    mean = variance * (means[0] * precisions[0] + means[1] * precisions[1])
     return tfd.MultivariateNormalDiag(mean, tf.sqrt(variance))
+
+
+def _numbers(one: tfd.MultivariateNormalDiag) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns mean and standard deviation as they were given, without the broadcasts of tfp's methods."""
+    return one.loc, one.scale.diag_part()

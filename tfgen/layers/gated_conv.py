@@ -15,10 +15,13 @@ def gate(x, groups: int = 1) -> tf.Tensor:
         x: `(..., 2 * features)`; each of the `groups` colours has its own two halves, f before g.
         groups: number of colours.
     """
-    size = x.shape[-1] // groups
+    if groups > 1:
+        size = x.shape[-1] // groups
+        of_colours = gate(tf.reshape(x, tf.concat([tf.shape(x)[:-1], [groups, size]], 0)))
+        return tf.reshape(of_colours, tf.concat([tf.shape(x)[:-1], [groups * size // 2]], 0))
     # Split, since the gradient of an index takes seven times as long as that of a split.
-    f, g = tf.split(tf.reshape(x, tf.concat([tf.shape(x)[:-1], [groups, size]], 0)), 2, -1)
-    return tf.reshape(tf.tanh(f) * tf.sigmoid(g), tf.concat([tf.shape(x)[:-1], [groups * size // 2]], 0))
+    f, g = tf.split(x, 2, -1)
+    return tf.tanh(f) * tf.sigmoid(g)
 
 
 @keras.saving.register_keras_serializable("tfgen")

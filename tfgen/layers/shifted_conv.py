@@ -122,13 +122,13 @@ class ShiftedConv2D(WeightNormalized):
             `(width / stride, batch, filters)`, the bias included.
         """
         width, columns = self.kernel_size[1], rows[0].shape[0]
+        # One product for all rows and columns of the field, moved afterwards: that copies less than moved inputs would.
+        taps = tf.transpose(weights.kernel[: len(rows)], (0, 2, 1, 3))
+        inputs = tf.pad(tf.concat(rows, -1), [self.padding, [0, 0], [0, 0]])
+        products = times(inputs, tf.reshape(taps, (inputs.shape[-1], -1)))
         sums = weights.bias  # perhaps a variable, which has no sum in place
-        for kernel, row in zip(tf.unstack(weights.kernel)[: len(rows)], rows, strict=True):
-            # One product for all columns of the field, moved afterwards: that copies less than moved inputs would.
-            taps = tf.reshape(tf.transpose(kernel, (1, 0, 2)), (kernel.shape[1], -1))
-            products = times(tf.pad(row, [self.padding, [0, 0], [0, 0]]), taps)
-            for tap, product in enumerate(tf.split(products, width, -1)):
-                sums = sums + product[tap : tap + columns : self.stride]
+        for tap, product in enumerate(tf.split(products, width, -1)):
+            sums = sums + product[tap : tap + columns : self.stride]
         return sums
 
     def get_config(self):

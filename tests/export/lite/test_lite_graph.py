@@ -10,9 +10,12 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tfgen.errors import InputError
 from tfgen.export.lite.conversion import convert
+from tfgen.export.lite.files import operations as operations_of
 from tfgen.export.lite.graph import make_portable
 from tfgen.export.lite.running import Interpreter
 from tfgen.export.saving import save_graphs
+from tfgen.layers.buffers import write
+from tfgen.layers.gated_resnet import both_signs, both_signs_of_cells
 from tfgen.networks.began import began_decoder
 
 RNG = np.random.default_rng(0)
@@ -70,6 +73,68 @@ def test_shapes_without_numbers_stay_as_they_are(tmp_path):
     make_portable(tmp_path)
     answer = tf.saved_model.load(str(tmp_path)).signatures["run"](x=tf.ones((3, 5)))["y"]
     np.testing.assert_array_equal(answer, np.ones((3, 5, 1), np.float32))
+
+
+def lite(compute, tmp_path, *inputs) -> tuple[list[str], np.ndarray]:
+    """Returns the operations that TF-Lite takes for a function, and what it gives."""
+    names = [f"x{at}" for at in range(len(inputs))]
+    specs = [tf.TensorSpec([None, *one.shape[1:]] if one.ndim else (), one.dtype, name) for one, name in zip(inputs, names, strict=True)]
+    function = tf.function(lambda *tensors: {"y": compute(*tensors)}).get_concrete_function(*specs)
+    save_graphs(SimpleNamespace(averaged_weights=contextlib.nullcontext), {"run": function}, tmp_path)
+    make_portable(tmp_path)
+    data = convert(tmp_path, "run", "float32")
+    return operations_of(data), Interpreter(data).run("run", dict(zip(names, inputs, strict=True)))["y"]
+
+
+def test_a_row_of_a_buffer_is_written_in_place(tmp_path):
+    def compute(rows, at):
+        return write(tf.tile(rows[None, :1], (4, 1, 1)), at, rows[-1:])
+
+    rows = RNG.normal(size=(3, 5)).astype(np.float32)
+    for at in range(4):
+        taken, answer = lite(compute, tmp_path / str(at), rows, np.array(at, np.int32))
+        expected = np.repeat(rows[None, :1], 4, 0)
+        expected[at] = rows[-1:]
+        np.testing.assert_array_equal(answer, expected)
+        assert "DYNAMIC_UPDATE_SLICE" in taken and "SCATTER_ND" not in taken
+
+
+def test_several_rows_are_written_as_before(tmp_path):
+    def compute(rows):
+        return tf.tensor_scatter_nd_update(tf.zeros((4, 5)), [[2], [0]], rows[:2])
+
+    rows = RNG.normal(size=(3, 5)).astype(np.float32)
+    expected = np.zeros((4, 5), np.float32)
+    expected[[2, 0]] = rows[:2]
+    np.testing.assert_array_equal(lite(compute, tmp_path, rows)[1], expected)
+
+
+def test_both_signs_by_one_exponential_are_two_elus(tmp_path):
+    x = np.linspace(-30.0, 30.0, 61, dtype=np.float32)[:, None]
+    taken, answer = lite(both_signs_of_cells, tmp_path, x)
+    assert set(taken) == {"ELU", "NEG", "CONCATENATION"}
+    np.testing.assert_allclose(answer, both_signs(x), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda x: tf.where(x > 0.5, x, tf.exp(-tf.abs(x)) - 1.0),
+        lambda x: tf.where(x < 0.0, x, tf.exp(-tf.abs(x)) - 1.0),
+        lambda x: tf.where(x > 0.0, x, tf.exp(-tf.abs(x)) - 2.0),
+        lambda x: tf.where(x > 0.0, x, tf.exp(-tf.abs(2.0 * x)) - 1.0),
+        lambda x: tf.where(x > 0.0, x, tf.exp(tf.abs(x)) - 1.0),
+        lambda x: tf.where(x > 0.0, 2.0 * x, tf.exp(-tf.abs(x)) - 1.0),
+        lambda x: tf.where(x > 0.0, tf.exp(-tf.abs(x)) - 1.0, x),
+        lambda x: tf.where(x > 0.0, tf.exp(-tf.abs(x)) - 1.0, -tf.abs(x)),
+        lambda x: tf.where(x > 0.0, tf.exp(-tf.abs(2.0 * x)) - 1.0, -x),
+    ],
+)
+def test_what_only_looks_like_an_elu_stays(compute, tmp_path):
+    x = np.linspace(-3.0, 3.0, 61, dtype=np.float32)[:, None]
+    taken, answer = lite(compute, tmp_path, x)
+    assert "ELU" not in taken
+    np.testing.assert_allclose(answer, compute(x), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CASES)
