@@ -4,7 +4,7 @@ import abc
 
 import tensorflow as tf
 
-from tfgen.endpoints import Example, Tensor, endpoint
+from tfgen.endpoints import Example, endpoint
 from tfgen.errors import InputError
 from tfgen.models.adversarial import AdversarialModel
 from tfgen.networks import AutoEncoder
@@ -60,12 +60,7 @@ class AutoEncodingModel(AdversarialModel):
         """Returns the auto-encoder's codes of examples, float32 `(batch, ...)`."""
         return full(self.codes(self.example.to_network(x)))
 
-    @endpoint(returns="example", code=Tensor(lambda model: model.discriminator.decoder.input_shape[1:]))
-    def decode(self, code):
-        """Returns what the auto-encoder's decoder makes of codes, float32 `(batch, ...)`: uint8 levels, or float32 points."""
-        return self.example.from_network(self.restore(code))
-
     @endpoint(returns="example", x=Example())
     def reconstruct(self, x):
         """Returns examples as the auto-encoder restores them: uint8 levels, or float32 points."""
-        return self.decode(self.encode(x))
+        return self.example.from_network(self.restore(self.codes(self.example.to_network(x))))
