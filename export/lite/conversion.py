@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from tfgen.errors import InputError, first_line
+from tfgen.export.lite.finishing import finish
 from tfgen.export.lite.separating import separate
 from tfgen.export.lite.simplifying import simplify
 
@@ -47,9 +48,7 @@ def convert(
         builtins = tf.lite.OpsSet
         converter.target_spec.supported_ops = [builtins.TFLITE_BUILTINS_INT8, builtins.TFLITE_BUILTINS]
         converter.representative_dataset = lambda: ((signature, sample) for sample in samples)
-        # Calibration runs the float32 model as it comes from the converter.
-        quantize = converter._quantize
-        converter._quantize = lambda model, *args, **kwargs: quantize(_mended(model), *args, **kwargs)
+        converter._quantize = _Quantizer(converter)
     try:
         return converter.convert()
     except Exception as error:  # the converter raises what its many parts raise
@@ -58,14 +57,48 @@ def convert(
         raise InputError(f"{signature}: {reason}") from error
 
 
-def _mended(data: bytes) -> bytes:
-    """Returns a model that LiteRT computes right, by fewer operations."""
-    import flatbuffers
+class _Quantizer:
+    """Calibrates what the converter has made, and quantises it up to its last weights.
+
+    Arguments:
+        converter: of which it is the `_quantize`.
+    """
+
+    def __init__(self, converter):
+        self._converter, self._calibrate = converter, converter._quantize
+
+    def __call__(self, data: bytes, input_type, output_type, *others) -> bytes:
+        from tensorflow.lite.python.convert import mlir_quantize
+
+        # Calibration runs the float32 model as it comes from the converter.
+        model = _unpacked(data)
+        simplify(model)
+        separate(model)
+        finished = finish(model)
+        self._converter._experimental_calibrate_only = True
+        model = _unpacked(self._calibrate(_packed(model), input_type, output_type, *others))
+        for graph, place in finished.ranges:
+            # What only moves numbers is quantised wherever these have ranges, and softmax wherever its input has.
+            model.subgraphs[graph].tensors[place].quantization = None
+        return mlir_quantize(
+            _packed(model),
+            input_data_type=input_type,
+            output_data_type=output_type,
+            denylisted_nodes=finished.operations,
+            disable_per_channel_for_dense_layers=True,
+            debug_options_str=others[-1].SerializeToString(),
+        )
+
+
+def _unpacked(data: bytes):
     from tensorflow.lite.python import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
-    simplify(model)
-    separate(model)
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
+
+
+def _packed(model) -> bytes:
+    import flatbuffers
+
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

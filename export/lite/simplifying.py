@@ -114,7 +114,12 @@ class _Graph:
                 kept.pop()
             if source is not None or is_fixed:
                 continue
-            told = (operator.opcodeIndex, tuple(operator.inputs), _options(operator), *map(self._said, operator.outputs))
+            told = (
+                operator.opcodeIndex,
+                tuple(operator.inputs),
+                _options(operator),
+                *map(self._said, operator.outputs),
+            )
             first = computed.setdefault(told, operator)
             same |= {old: new for old, new in zip(operator.outputs, first.outputs, strict=True) if old != new}
         for operator in kept:
@@ -160,7 +165,7 @@ class _Graph:
         return all(one == -1 for one, known in zip(size, self._shape(operator.inputs[0]), strict=True) if known < 0)
 
     def _is_all_strided_slice(self, operator) -> bool:
-        options, (begin, end, strides) = operator.builtinOptions, map(self._data, operator.inputs[1:])
+        options, (begin, _, strides) = operator.builtinOptions, map(self._data, operator.inputs[1:])
         if strides is None or np.any(strides != 1):
             return False
         if options.ellipsisMask or options.newAxisMask or options.shrinkAxisMask or options.offset:

@@ -78,7 +78,10 @@ def test_shapes_without_numbers_stay_as_they_are(tmp_path):
 def lite(compute, tmp_path, *inputs) -> tuple[list[str], np.ndarray]:
     """Returns the operations that TF-Lite takes for a function, and what it gives."""
     names = [f"x{at}" for at in range(len(inputs))]
-    specs = [tf.TensorSpec([None, *one.shape[1:]] if one.ndim else (), one.dtype, name) for one, name in zip(inputs, names, strict=True)]
+    specs = [
+        tf.TensorSpec([None, *one.shape[1:]] if one.ndim else (), one.dtype, name)
+        for one, name in zip(inputs, names, strict=True)
+    ]
     function = tf.function(lambda *tensors: {"y": compute(*tensors)}).get_concrete_function(*specs)
     save_graphs(SimpleNamespace(averaged_weights=contextlib.nullcontext), {"run": function}, tmp_path)
     make_portable(tmp_path)

@@ -17,7 +17,9 @@ X = RNG.normal(size=(3, 4)).astype(np.float32)
 
 
 def loop(body, *begin):
-    return tf.while_loop(lambda step, *_: step < 4, lambda step, *state: (step + 1, *body(step, *state)), (0, *begin))[1:]
+    return tf.while_loop(lambda step, *_: step < 4, lambda step, *state: (step + 1, *body(step, *state)), (0, *begin))[
+        1:
+    ]
 
 
 def first_slice(x):
@@ -196,7 +198,8 @@ SAME = [
     *SHORTER, without_the_last_column, without_the_first_row, without_the_last_row, two_rows, backwards, padding,
     two_parts, another_shape, turned, products_that_are_read_twice, sum_of_two_products, bias_over_another_axis,
     a_number_added, two_biases, bias_of_what_is_handed_out, two_slopes, handed_out_by_two, handed_out_by_itself_too,
-    bias_behind_a_relu, relu_of_a_slice, moved_by_slices, handed_out_as_it_came, handed_out_twice_as_it_came, handed_out_and_read, branches_of_slices, differing_widths,
+    bias_behind_a_relu, relu_of_a_slice, moved_by_slices, handed_out_as_it_came, handed_out_twice_as_it_came,
+    handed_out_and_read, branches_of_slices, differing_widths,
 ]  # fmt: skip
 
 

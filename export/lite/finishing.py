@@ -1,0 +1,112 @@
+"""Finds what a quantised model computes in float32 all the same: the numbers that no weights follow.
+
+Behind the last weights a model tells what it has found: it compares sums of probabilities with noise, sums logarithms, or
+makes levels of pixels. That takes little time and space, and what 8 bits lose of it no later layer makes good: a level that
+is drawn once in a thousand times would never be.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_WEIGHTED = {"BATCH_MATMUL", "CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+
+# Other constants are weights, too, if they are as large as this, and what takes parts of them gives weights.
+_LARGE = 1024
+_TAKING = {"GATHER", "GATHER_ND", "RESHAPE", "SLICE", "SPLIT", "STRIDED_SLICE", "TRANSPOSE", "UNPACK"}
+
+# What these give, of several graphs, is not made of all that they are given.
+_BY_GRAPHS = {"IF", "WHILE"}
+
+
+class Finish(NamedTuple):
+    """What is not to be quantised of a model.
+
+    Arguments:
+        ranges: places of the tensors, as graph and place in it, whose ranges are of no use.
+        operations: names of operations, which are those of their outputs.
+    """
+
+    ranges: set[tuple[int, int]]
+    operations: set[str]
+
+
+def finish(model) -> Finish:
+    """Returns what leads to no weights but by way of whole numbers, and names tensors anew, so that no two have one name.
+
+    Arguments:
+        model: a `ModelT`; the names of its own inputs and outputs stay.
+    """
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
+    kinds = [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
+    told = {signature.subgraphIndex: signature for signature in model.signatureDefs}
+    for at, graph in enumerate(model.subgraphs):
+        kept = {one.tensorIndex for one in (*told[at].inputs, *told[at].outputs)} if at in told else ()
+        for place, tensor in enumerate(graph.tensors):
+            if place not in kept:
+                tensor.name = f"{at}:{place}".encode()
+    is_float = {
+        (at, place): tensor.type == schema.TensorType.FLOAT32
+        for at, graph in enumerate(model.subgraphs)
+        for place, tensor in enumerate(graph.tensors)
+    }
+    steps: dict[tuple[int, int], set[tuple[int, int]]] = {}  # to a tensor from those that it is made of
+    last, leading = [], []
+    for at, graph in enumerate(model.subgraphs):
+        weights = _large(model, graph)
+        for operator in graph.operators:
+            kind = kinds[operator.opcodeIndex]
+            inputs, outputs = ([(at, one) for one in ones if one >= 0] for ones in (operator.inputs, operator.outputs))
+            has_weights = bool(weights.intersection(operator.inputs))
+            if has_weights and kind in _TAKING:
+                weights.update(operator.outputs)
+            if has_weights or kind in _WEIGHTED:
+                leading += inputs
+            else:
+                last += [[one] for one in outputs] if kind in _BY_GRAPHS else [outputs]
+            for one, other in _steps(model, operator, inputs, outputs):
+                if is_float[one] and is_float[other]:
+                    steps.setdefault(other, set()).add(one)
+    led = set()
+    while leading:
+        one = leading.pop()
+        if one not in led:
+            led.add(one)
+            leading += steps.get(one, ())
+    found = {one for outputs in last if led.isdisjoint(outputs) for one in outputs}
+    begun = {(at, one) for at, graph in enumerate(model.subgraphs) for one in graph.inputs} - led
+    return Finish(found | begun, {model.subgraphs[at].tensors[place].name.decode() for at, place in found})
+
+
+def _large(model, graph) -> set[int]:
+    """Returns the places of a graph's constants that are weights, whatever takes them."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    def is_large(tensor) -> bool:
+        data = model.buffers[tensor.buffer].data
+        return tensor.type == schema.TensorType.FLOAT32 and data is not None and len(data) >= 4 * _LARGE
+
+    return {place for place, tensor in enumerate(graph.tensors) if is_large(tensor)}
+
+
+def _steps(model, operator, inputs: list, outputs: list) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Yields pairs of tensors of which the second is made of the first, or is the first in another graph."""
+    options = operator.builtinOptions
+    if hasattr(options, "bodySubgraphIndex"):
+        body = options.bodySubgraphIndex
+        into, out = ([(body, one) for one in ones] for ones in _ends(model, body))
+        yield from zip(inputs, into, strict=True)
+        yield from zip(out, into, strict=True)
+        yield from zip(out, outputs, strict=True)
+    elif hasattr(options, "thenSubgraphIndex"):
+        for branch in (options.thenSubgraphIndex, options.elseSubgraphIndex):
+            into, out = ([(branch, one) for one in ones] for ones in _ends(model, branch))
+            yield from zip(inputs[1:], into, strict=True)
+            yield from zip(out, outputs, strict=True)
+    else:
+        yield from ((one, other) for one in inputs for other in outputs)
+
+
+def _ends(model, graph: int):
+    return model.subgraphs[graph].inputs, model.subgraphs[graph].outputs
