@@ -14,9 +14,6 @@ _WEIGHTED = {"BATCH_MATMUL", "CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_C
 _LARGE = 1024
 _TAKING = {"GATHER", "GATHER_ND", "RESHAPE", "SLICE", "SPLIT", "STRIDED_SLICE", "TRANSPOSE", "UNPACK"}
 
-# What these give, of several graphs, is not made of all that they are given.
-_BY_GRAPHS = {"IF", "WHILE"}
-
 
 class Finish(NamedTuple):
     """What is not to be quantised of a model.
@@ -64,7 +61,7 @@ def finish(model) -> Finish:
             if has_weights or kind in _WEIGHTED:
                 leading += inputs
             else:
-                last += [[one] for one in outputs] if kind in _BY_GRAPHS else [outputs]
+                last.append(outputs)
             for one, other in _steps(model, operator, inputs, outputs):
                 if is_float[one] and is_float[other]:
                     steps.setdefault(other, set()).add(one)

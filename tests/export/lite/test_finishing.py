@@ -53,6 +53,11 @@ def given_by_a_branch_to_weights(x):
     return tf.cond(tf.reduce_sum(x) < 1e9, lambda: tf.tanh(x), lambda: x) @ OTHER
 
 
+def given_to_a_branch_before_weights(x):
+    y = tf.tanh(x)
+    return tf.cond(tf.reduce_sum(x) < 1e9, lambda: 2.0 * y, lambda: y) @ OTHER
+
+
 def times_parts_of_a_table(x):
     """As NADE's products, which are no matrix product."""
     rows = tf.gather(TABLE, tf.argmax(x, -1))
@@ -69,6 +74,7 @@ TANH = {
     carried_to_weights_behind_a_loop: "INT8",
     given_by_a_branch: "FLOAT32",
     given_by_a_branch_to_weights: "INT8",
+    given_to_a_branch_before_weights: "INT8",
     times_parts_of_a_table: "INT8",
 }
 # All of these stand before weights.
@@ -107,6 +113,15 @@ def test_what_no_weights_follow_stays_float32(compute, tmp_path):
     assert "INT8" not in types(data, "EXP")
     answer = Interpreter(data).run("run", {"x": X})["y"]
     assert np.abs(answer - expected).mean() < 0.05 * np.abs(expected).max()
+
+
+def test_of_what_a_loop_gives_a_part_can_be_quantised(tmp_path):
+    def compute(x):
+        a, b = loop(lambda step, a, b: (tf.sigmoid(a @ KERNEL), b + tf.tanh(a)), x, x)
+        return tf.reduce_sum(a @ OTHER, -1)[:, None] * tf.reshape(tf.transpose(b), (-1, 8))
+
+    data, _ = quantised(compute, tmp_path)
+    assert types(data, "TRANSPOSE") == {"FLOAT32"}
 
 
 def test_what_is_rare_is_drawn(tmp_path):
