@@ -66,7 +66,8 @@ class _Graph:
     def __init__(self, model, graph, kinds: list[str]):
         from tensorflow.lite.python import schema_py_generated as schema
 
-        self._float, self._relu = schema.TensorType.FLOAT32, schema.ActivationFunctionType.RELU
+        self._float, self._int8 = schema.TensorType.FLOAT32, schema.TensorType.INT8
+        self._relu = schema.ActivationFunctionType.RELU
         self._whole = {schema.TensorType.INT32: np.int32, schema.TensorType.INT64: np.int64}
         self._model, self._graph, self._kinds = model, graph, kinds
         self._fixed = {*graph.inputs, *graph.outputs}
@@ -79,6 +80,7 @@ class _Graph:
             self._shorten()
             self._drop_unused()
             self._fuse()
+            self._join_elus()
 
     def _kind(self, operator) -> str:
         return self._kinds[operator.opcodeIndex]
@@ -183,18 +185,20 @@ class _Graph:
 
         The converter sees no bias in what is added behind a slice of everything.
         """
-        readers: dict[int, list] = {}
-        for operator in self._graph.operators:
-            for one in operator.inputs:
-                readers.setdefault(one, []).append(operator)
-        gone = []
+        readers, gone = self._readers(), []
         for dense in self._graph.operators:
-            if self._kind(dense) != "FULLY_CONNECTED" or dense.builtinOptions.fusedActivationFunction:
+            if self._kind(dense) != "FULLY_CONNECTED" or self._type(dense.outputs[0]) != self._float:
+                continue
+            if dense.builtinOptions.fusedActivationFunction:
                 continue
             last = dense
             while (reader := self._only_reader(last, readers)) is not None and self._kind(reader) == "RESHAPE":
                 last = reader
-            if reader is not None and self._kind(reader) == "ADD" and (bias := self._bias(dense, last, reader)):
+            if (
+                reader is not None
+                and self._kind(reader) == "ADD"
+                and (bias := self._bias(dense, last, reader)) is not None
+            ):
                 dense.inputs = np.array([*dense.inputs[:2], bias], np.int32)
                 dense.builtinOptions.fusedActivationFunction = reader.builtinOptions.fusedActivationFunction
             elif reader is not None and self._kind(reader) == "RELU":
@@ -205,20 +209,38 @@ class _Graph:
             gone.append(reader)
         self._graph.operators = [one for one in self._graph.operators if not any(one is other for other in gone)]
 
+    def _join_elus(self) -> None:
+        """Has ELU look up 8 bits for 8 bits, which LiteRT does and the quantiser does not know."""
+        readers, gone = self._readers(), []
+        makers = {one: operator for operator in self._graph.operators for one in operator.outputs}
+        for elu in [one for one in self._graph.operators if self._kind(one) == "ELU"]:
+            before, after = makers.get(elu.inputs[0]), self._only_reader(elu, readers)
+            if before is None or after is None or (self._kind(before), self._kind(after)) != ("DEQUANTIZE", "QUANTIZE"):
+                continue
+            if {self._type(before.inputs[0]), self._type(after.outputs[0])} == {self._int8}:
+                elu.inputs, elu.outputs = before.inputs, after.outputs
+                gone.append(after)
+        self._graph.operators = [one for one in self._graph.operators if not any(one is other for other in gone)]
+
+    def _readers(self) -> dict[int, list]:
+        readers: dict[int, list] = {}
+        for operator in self._graph.operators:
+            for one in operator.inputs:
+                readers.setdefault(one, []).append(operator)
+        return readers
+
     def _only_reader(self, operator, readers: dict):
-        """Returns the operator that reads the output of one, if it is the only one and makes a float32 tensor of that."""
+        """Returns the operator that reads the output of one, if nothing else does."""
         [output] = operator.outputs
         [reader, *others] = readers.get(output, [None])
-        if reader is None or others or output in self._fixed or len(reader.outputs) != 1:
-            return None
-        return reader if self._graph.tensors[reader.outputs[0]].type == self._float else None
+        return None if others or output in self._fixed else reader
 
     def _bias(self, dense, last, adding) -> int | None:
         """Returns the bias that is added to what a dense layer gives, reshaped or not, if it is one."""
         if len(dense.inputs) > 2 and dense.inputs[2] >= 0:
             return None
         [bias] = [one for one in adding.inputs if one != last.outputs[0]] or [-1]
-        if bias < 0 or self._data(bias) is None or self._graph.tensors[bias].type != self._float:
+        if bias < 0 or self._data(bias) is None or self._type(bias) != self._float:
             return None
         width = self._shape(dense.inputs[1])[:1]
         shapes = self._shape(last.outputs[0]), self._shape(adding.outputs[0])
@@ -233,6 +255,9 @@ class _Graph:
                 used.update(operator.inputs)
                 kept.append(operator)
         self._graph.operators = kept[::-1]
+
+    def _type(self, tensor: int) -> int:
+        return self._graph.tensors[tensor].type
 
     def _shape(self, tensor: int) -> tuple[int, ...] | None:
         """Returns the sizes of a tensor, -1 where one is free; None if not even their number is known."""

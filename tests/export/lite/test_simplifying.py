@@ -251,6 +251,21 @@ def test_calibration_takes_what_is_left(tmp_path):
     np.testing.assert_allclose(answer, expected, atol=0.02 * expected.max())
 
 
+@pytest.mark.parametrize("is_read_twice", [False, True])
+def test_an_elu_of_8_bits_is_looked_up(tmp_path, is_read_twice):
+    def compute(x):
+        y = tf.nn.elu(x @ KERNEL)
+        return y @ KERNEL + y if is_read_twice else y @ KERNEL
+
+    converted(compute, None, tmp_path)
+    before = convert(tmp_path, "run", "int8", [{"x": X}, {"x": -X}])
+    after = merge({"run": before})
+    assert operators(before)["DEQUANTIZE"] - operators(after)["DEQUANTIZE"] == (0 if is_read_twice else 1)
+    for x in (X, -X, X[:1]):
+        told = [Interpreter(data).run("run", {"x": x})["y"] for data in (before, after)]
+        np.testing.assert_array_equal(*told)
+
+
 def test_random_numbers_are_drawn_as_often_as_before(tmp_path):
     def compute(x):
         one, other = (tf.raw_ops.RandomUniform(shape=tf.shape(x), dtype=tf.float32, seed=1, seed2=2) for _ in range(2))
