@@ -1,8 +1,11 @@
-"""Finds what a quantised model computes in float32 all the same: the numbers that no weights follow.
+"""Finds what a quantised model keeps in float32 all the same.
 
 Behind the last weights a model tells what it has found: it compares sums of probabilities with noise, sums logarithms, or
 makes levels of pixels. That takes little time and space, and what 8 bits lose of it no later layer makes good: a level that
 is drawn once in a thousand times would never be.
+
+A sampler's loop hands on what all of its layers have computed, side by side, and takes it apart again. Of 8 bits that would
+have one scale for all; and all of it would be quantised at each step, though a step reads a row of it.
 """
 
 from collections.abc import Iterator
@@ -10,9 +13,14 @@ from typing import NamedTuple
 
 _WEIGHTED = {"BATCH_MATMUL", "CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 
+# What puts numbers together for the next step of a loop.
+_HANDING = {"CONCATENATION", "DYNAMIC_UPDATE_SLICE", "PACK", "RESHAPE", "TRANSPOSE"}
+
 # Other constants are weights, too, if they are as large as this, and what takes parts of them gives weights.
 _LARGE = 1024
-_TAKING = {"GATHER", "GATHER_ND", "RESHAPE", "SLICE", "SPLIT", "STRIDED_SLICE", "TRANSPOSE", "UNPACK"}
+_TAKING = {"GATHER", "GATHER_ND", "RESHAPE", "SLICE", "SPLIT", "SPLIT_V", "STRIDED_SLICE", "TRANSPOSE", "UNPACK"}
+
+_BY_GRAPHS = {"IF", "WHILE"}
 
 
 class Finish(NamedTuple):
@@ -28,7 +36,9 @@ class Finish(NamedTuple):
 
 
 def finish(model) -> Finish:
-    """Returns what leads to no weights but by way of whole numbers, and names tensors anew, so that no two have one name.
+    """Returns what leads to no weights but by way of whole numbers, and what graphs only put together or take apart.
+
+    Tensors are named anew, so that no two have one name.
 
     Arguments:
         model: a `ModelT`; the names of its own inputs and outputs stay.
@@ -72,8 +82,31 @@ def finish(model) -> Finish:
             led.add(one)
             leading += steps.get(one, ())
     found = {one for outputs in last if led.isdisjoint(outputs) for one in outputs}
-    begun = {(at, one) for at, graph in enumerate(model.subgraphs) for one in graph.inputs} - led
-    return Finish(found | begun, {model.subgraphs[at].tensors[place].name.decode() for at, place in found})
+    found |= {(at, one) for at, graph in enumerate(model.subgraphs) for one in _handed_on(graph, kinds)}
+    given = {(at, one) for at, graph in enumerate(model.subgraphs) for one in _only_taken_from(graph, kinds)}
+    return Finish(found | given, {model.subgraphs[at].tensors[place].name.decode() for at, place in found})
+
+
+def _handed_on(graph, kinds: list[str]) -> set[int]:
+    """Returns the places of what a graph does nothing with but to put it together and to give it out."""
+    found, read = set(), set()
+    for operator in reversed(graph.operators):
+        if kinds[operator.opcodeIndex] in _HANDING and read.isdisjoint(operator.outputs):
+            found.update(operator.outputs)
+        else:
+            read.update(operator.inputs)
+    return found
+
+
+def _only_taken_from(graph, kinds: list[str]) -> set[int]:
+    """Returns the places of what a graph is given and reads nothing of but parts, each of which has a range of its own."""
+    given, read = set(graph.inputs), set()
+    for operator in graph.operators:
+        if kinds[operator.opcodeIndex] in _BY_GRAPHS:
+            given.update(operator.outputs)
+        if kinds[operator.opcodeIndex] not in _TAKING:
+            read.update(operator.inputs)
+    return given - read
 
 
 def _large(model, graph) -> set[int]:

@@ -124,13 +124,60 @@ def test_of_what_a_loop_gives_a_part_can_be_quantised(tmp_path):
     assert types(data, "TRANSPOSE") == {"FLOAT32"}
 
 
+def test_what_a_loop_hands_on_side_by_side_has_no_common_scale(tmp_path):
+    """Of what is a hundred times larger beside it, 8 bits would leave three levels."""
+
+    def compute(x):
+        def step(_, a, both):
+            a = tf.tanh(a @ KERNEL)
+            return a, tf.concat([a, 100.0 * tf.sigmoid(a @ OTHER)], -1)
+
+        _, both = loop(step, x, 0.0 * tf.concat([x, x], -1))
+        return both[:, :8] @ OTHER
+
+    data, expected = quantised(compute, tmp_path)
+    assert types(data, "CONCATENATION") == {"FLOAT32"}
+    answer = Interpreter(data).run("run", {"x": X})["y"]
+    assert np.abs(answer - expected).mean() < 0.02 * np.abs(expected).max()
+
+
+def test_what_is_read_again_by_the_loop_is_quantised(tmp_path):
+    def compute(x):
+        def step(_, a):
+            a = tf.concat([tf.tanh(a @ KERNEL)[:, :4], tf.sigmoid(a @ OTHER)[:, 4:]], -1)
+            return (a + tf.tanh(a @ KERNEL),)
+
+        return loop(step, x)[0] @ OTHER
+
+    data, _ = quantised(compute, tmp_path)
+    assert types(data, "CONCATENATION") == {"INT8"}
+
+
+def handed_on_and_multiplied(step, a, b):
+    a = tf.concat([tf.tanh(a @ KERNEL)[:, :4], tf.sigmoid(a @ OTHER)[:, 4:]], -1)
+    return a, b + tf.tanh(a @ KERNEL) @ OTHER
+
+
+def taken_from_and_multiplied(step, a, b):
+    return tf.tanh(a @ KERNEL) + a[:, :1], b
+
+
+@pytest.mark.parametrize("step", [handed_on_and_multiplied, taken_from_and_multiplied])
+def test_what_weights_multiply_has_a_range(step, tmp_path):
+    data, expected = quantised(lambda x: tf.add_n(loop(step, x, x)) @ OTHER, tmp_path)
+    assert types(data, "FULLY_CONNECTED") == {"INT8"}
+    answer = Interpreter(data).run("run", {"x": X})["y"]
+    assert np.abs(answer - expected).mean() < 0.05 * np.abs(expected).max()
+
+
 def test_what_is_rare_is_drawn(tmp_path):
     """Of 8 levels of which one has nearly all probability, the last is drawn where the noise says so, though by 1e-4 only."""
     logits = tf.constant([9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
 
     def draw(x, noise):
         weights = tf.nn.softmax(0.01 * tf.tanh(x @ KERNEL) @ OTHER + logits)
-        return tf.reduce_sum(tf.cast(tf.cumsum(weights, -1) <= noise[:, :1], tf.int32), -1)
+        passed = tf.cast(tf.cumsum(weights, -1) <= noise[:, :1], tf.int32)
+        return tf.reduce_sum(passed, -1) + tf.cast(tf.reduce_max(tf.exp(noise), -1) > 9.0, tf.int32)  # which is never
 
     run = tf.function(lambda x, noise: {"y": draw(x, noise)}, autograph=False)
     graph = run.get_concrete_function(
