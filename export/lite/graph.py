@@ -138,11 +138,15 @@ def _settle(nodes) -> None:
     """
     constants = {f"{node.name}:output:0" for node in nodes if node.op == "Const"}
     for node in [node for node in nodes if node.op == "Reshape" and node.input[1] not in constants]:
-        if "_output_shapes" in node.attr:
-            [shape] = node.attr["_output_shapes"].list.shape
+        for shape in _shapes(node):
             sizes = [size.size for size in shape.dim]
             if not shape.unknown_rank and is_enough(sizes):
                 node.input[1] = _add_shape(nodes, node, sizes)
+
+
+def _shapes(node) -> list:
+    """Returns the shapes that TensorFlow has found for a node's outputs, if it has told them."""
+    return list(node.attr["_output_shapes"].list.shape) if "_output_shapes" in node.attr else []  # else asking adds it
 
 
 def is_enough(sizes: Sequence[int]) -> bool:
@@ -197,11 +201,7 @@ def _name_elus(nodes) -> dict[str, str]:
             source = otherwise
         else:
             continue
-        dtype, shapes = node.attr["T"].type, list(node.attr["_output_shapes"].list.shape)
-        node.op, node.input[:] = "Elu", [source]
-        node.attr.clear()
-        node.attr["T"].type = dtype
-        node.attr["_output_shapes"].list.shape.extend(shapes)
+        node.op, node.input[:] = "Elu", [source]  # of the same type and shape
         renamed[f"{node.name}:output:0"] = f"{node.name}:activations:0"
     return renamed
 
@@ -213,7 +213,7 @@ def _call_same(nodes) -> tuple[dict[str, function_pb2.FunctionDef], dict[str, st
 
     def shape_of(tensor: str) -> list[int] | None:
         name, _, at = tensor.partition(":")
-        shapes = makers[name].attr["_output_shapes"].list.shape if name in makers else []
+        shapes = _shapes(makers[name]) if name in makers else []
         if at.endswith(":0") and len(shapes) == 1 and not shapes[0].unknown_rank:
             return [size.size for size in shapes[0].dim]
         return None

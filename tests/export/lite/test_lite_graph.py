@@ -112,6 +112,24 @@ def test_several_rows_are_written_as_before(tmp_path):
     np.testing.assert_array_equal(lite(compute, tmp_path, rows)[1], expected)
 
 
+def test_a_graph_whose_shapes_are_not_told_stays_right(tmp_path):
+    def run(x):
+        return {"y": write(tf.zeros((4, 5)), 2, both_signs_of_cells(x)[0, :5])}
+
+    function = tf.function(run).get_concrete_function(x=tf.TensorSpec((None, 5), name="x"))
+    tf.saved_model.save(tf.Module(), str(tmp_path), signatures={"run": function})
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((tmp_path / "saved_model.pb").read_bytes())
+    for nodes in saved.meta_graphs[0].graph_def.library.function:
+        for node in nodes.node_def:
+            node.attr.pop("_output_shapes", None)
+    (tmp_path / "saved_model.pb").write_bytes(saved.SerializeToString())
+    make_portable(tmp_path)
+    x = RNG.normal(size=(1, 5)).astype(np.float32)
+    answer = tf.saved_model.load(str(tmp_path)).signatures["run"](x=tf.constant(x))["y"]
+    np.testing.assert_allclose(answer, run(x)["y"], rtol=1e-6, atol=1e-6)
+
+
 def test_both_signs_by_one_exponential_are_two_elus(tmp_path):
     x = np.linspace(-30.0, 30.0, 61, dtype=np.float32)[:, None]
     taken, answer = lite(both_signs_of_cells, tmp_path, x)
