@@ -10,6 +10,7 @@ import numpy as np
 
 from tfgen.errors import InputError, first_line
 from tfgen.export.lite.finishing import finish
+from tfgen.export.lite.models import packed, unpacked
 from tfgen.export.lite.separating import separate
 from tfgen.export.lite.simplifying import simplify
 
@@ -71,37 +72,23 @@ class _Quantizer:
         from tensorflow.lite.python.convert import mlir_quantize
 
         # Calibration runs the float32 model as it comes from the converter.
-        model = _unpacked(data)
+        model = unpacked(data)
         simplify(model)
         separate(model)
         finished = finish(model)
         self._converter._experimental_calibrate_only = True
-        model = _unpacked(self._calibrate(_packed(model), input_type, output_type, *others))
+        model = unpacked(self._calibrate(packed(model), input_type, output_type, *others))
         for graph, place in finished.ranges:
             # What only moves numbers is quantised wherever these have ranges, and softmax wherever its input has.
             model.subgraphs[graph].tensors[place].quantization = None
         return mlir_quantize(
-            _packed(model),
+            packed(model),
             input_data_type=input_type,
             output_data_type=output_type,
             denylisted_nodes=finished.operations,
             disable_per_channel_for_dense_layers=True,
             debug_options_str=others[-1].SerializeToString(),
         )
-
-
-def _unpacked(data: bytes):
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
-
-
-def _packed(model) -> bytes:
-    import flatbuffers
-
-    builder = flatbuffers.Builder()
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def calibrate_apart(folder: pathlib.Path, samples: Mapping[str, Iterable[dict]]) -> dict[str, bytes | str]:

@@ -15,6 +15,7 @@ from tfgen.export.card import FORMAT
 from tfgen.export.comparison import Case
 from tfgen.export.folder import sync, workspace
 from tfgen.export.lite.linking import link
+from tfgen.export.lite.models import unpacked
 from tfgen.export.lite.separating import separate
 from tfgen.export.lite.simplifying import simplify
 from tfgen.export.reference import NAME as REFERENCE
@@ -40,7 +41,7 @@ def merge(models: Mapping[str, bytes]) -> bytes:
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
-    parts = [schema.ModelT.InitFromObj(schema.Model.GetRootAs(data)) for data in models.values()]
+    parts = [*map(unpacked, models.values())]
     whole = schema.ModelT()
     whole.version, whole.description = parts[0].version, parts[0].description
     whole.operatorCodes, whole.subgraphs, whole.buffers, whole.metadata, whole.signatureDefs = [], [], [], [], []

@@ -11,6 +11,8 @@ have one scale for all; and all of it would be quantised at each step, though a 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tfgen.export.lite.models import kinds_of
+
 _WEIGHTED = {"BATCH_MATMUL", "CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 
 # What puts numbers together for the next step of a loop.
@@ -45,8 +47,7 @@ def finish(model) -> Finish:
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
-    kinds = [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
+    kinds = kinds_of(model)
     told = {signature.subgraphIndex: signature for signature in model.signatureDefs}
     for at, graph in enumerate(model.subgraphs):
         kept = {one.tensorIndex for one in (*told[at].inputs, *told[at].outputs)} if at in told else ()

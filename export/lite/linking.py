@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tfgen.errors import InputError
-from tfgen.export.lite.simplifying import keep_codes
+from tfgen.export.lite.models import keep_codes, unpacked
 
 #: An operation of this name, and that of a signature behind it, calls the signature: its inputs and outputs sorted by name.
 PLACEHOLDER = "tfgen_"
@@ -13,9 +13,7 @@ PLACEHOLDER = "tfgen_"
 
 def calls(data: bytes) -> set[str]:
     """Returns the names of the signatures that a model calls which is not linked yet."""
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    return set(_called(schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))).values())
+    return set(_called(unpacked(data)).values())
 
 
 def _called(model) -> dict[int, str]:

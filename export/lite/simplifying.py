@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tfgen.export.lite.graph import is_enough
+from tfgen.export.lite.models import keep_codes, kinds_of
 
 # What may have effects, gives other numbers each time or computes by graphs of its own stays as it is.
 _KEPT = {
@@ -26,10 +27,7 @@ def simplify(model) -> None:
     Arguments:
         model: a `ModelT`.
     """
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
-    kinds = [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
+    kinds = kinds_of(model)
     for at, graph in enumerate(model.subgraphs):
         _Graph(model, graph, kinds).simplify()
         places = _without_unused(graph)
@@ -38,21 +36,6 @@ def simplify(model) -> None:
                 for one in (*signature.inputs, *signature.outputs):
                     one.tensorIndex = places[one.tensorIndex]
     keep_codes(model, {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators})
-
-
-def keep_codes(model, used: Iterable[int]) -> None:
-    """Removes, in place, all codes of operators but some: calibration fails for one that is told and not used.
-
-    Arguments:
-        model: a `ModelT`.
-        used: places of those that stay.
-    """
-    kept = sorted(used)
-    places = {old: new for new, old in enumerate(kept)}
-    model.operatorCodes = [model.operatorCodes[at] for at in kept]
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            operator.opcodeIndex = places[operator.opcodeIndex]
 
 
 class _Graph:

@@ -11,6 +11,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from tfgen.export.lite.constants import sink_constants
 from tfgen.export.lite.conversion import convert
+from tfgen.export.lite.models import unpacked
 from tfgen.export.lite.running import Interpreter
 from tfgen.export.saving import save_graphs
 
@@ -110,7 +111,7 @@ def test_all_weights_get_8_bits(weights, tmp_path):
     save_graphs(MODEL, {"run": graph_of(recurrent, weights)}, tmp_path)
     samples, left = [{"x": x} for x in (X, -X)], []  # what is never run in the calibration stays float32
     for _ in range(2):
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(convert(tmp_path, "run", "int8", samples)))
+        model = unpacked(convert(tmp_path, "run", "int8", samples))
         sizes = {
             tensor.buffer: len(model.buffers[tensor.buffer].data)
             for graph in model.subgraphs

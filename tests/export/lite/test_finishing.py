@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tfgen.export.lite.conversion import convert
+from tfgen.export.lite.models import kinds_of, unpacked
 from tfgen.export.lite.running import Interpreter
 
 RNG = np.random.default_rng(0)
@@ -91,15 +92,14 @@ def quantised(compute, place) -> tuple[bytes, np.ndarray]:
 
 def types(data: bytes, kind: str) -> set[str]:
     """Returns the types of what operations of a kind compute."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
-    number = getattr(schema.BuiltinOperator, kind)
-    codes = {
-        at for at, code in enumerate(model.operatorCodes) if max(code.builtinCode, code.deprecatedBuiltinCode) == number
-    }
+    model = unpacked(data)
+    kinds = kinds_of(model)
     found = {
         graph.tensors[operator.outputs[0]].type
-        for graph in model.subgraphs for operator in graph.operators if operator.opcodeIndex in codes
-    }  # fmt: skip
+        for graph in model.subgraphs
+        for operator in graph.operators
+        if kinds[operator.opcodeIndex] == kind
+    }
     return {name for name, number in vars(schema.TensorType).items() if number in found and name.isupper()}
 
 

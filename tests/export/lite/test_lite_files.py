@@ -8,7 +8,6 @@ import os
 import pickle
 import zipfile
 
-import flatbuffers
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,6 +19,7 @@ from tfgen.export.card import FORMAT
 from tfgen.export.comparison import Case
 from tfgen.export.lite import files
 from tfgen.export.lite.files import check_free, merge, operations, read_file, write_file
+from tfgen.export.lite.models import packed, unpacked
 from tfgen.export.lite.running import Interpreter
 
 KERNEL = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
@@ -72,29 +72,23 @@ def test_weights_that_parts_have_in_common_are_kept_once(parts):
 
 @pytest.mark.parametrize("order", [("product", "powers", "sum"), ("powers", "product")])
 def test_what_has_no_contents_has_one_buffer(parts, order):
-    whole = schema.ModelT.InitFromObj(schema.Model.GetRootAs(merge({name: parts[name] for name in order})))
+    whole = unpacked(merge({name: parts[name] for name in order}))
     contents = [b"" if one.data is None else bytes(one.data) for one in whole.buffers]
     assert len(contents) == len(set(contents)) > 2
     assert contents[0] == b""  # what the first buffer holds is not looked at
     told = {one.name: contents[one.buffer] for one in whole.metadata}
-    first = schema.ModelT.InitFromObj(schema.Model.GetRootAs(parts[order[0]]))
+    first = unpacked(parts[order[0]])
     assert told == {one.name: bytes(first.buffers[one.buffer].data) for one in first.metadata}
 
 
 def test_weights_begin_where_the_schema_wants_them_to(parts):
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(parts["product"]))
+    model = unpacked(parts["product"])
     odd = [np.random.default_rng(size).integers(0, 256, size, np.uint8) for size in (17, 33, 21, 64, 70)]
     for data in odd:
         model.buffers.append(schema.BufferT())
         model.buffers[-1].data = data
     whole = merge({"product": packed(model)})
     assert [whole.find(data.tobytes()) % 16 for data in odd] == [0] * 5
-
-
-def packed(model) -> bytes:
-    builder = flatbuffers.Builder()
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def test_operations_are_told_by_their_names(parts):

@@ -12,6 +12,7 @@ from tfgen.export.lite import exporting
 from tfgen.export.lite.exporting import lite_endpoints
 from tfgen.export.lite.files import merge, operations, read_file
 from tfgen.export.lite.linking import calls
+from tfgen.export.lite.models import unpacked
 from tfgen.export.lite.running import Interpreter
 from tfgen.export.lite.sharing import combined
 
@@ -36,7 +37,7 @@ def graph_of(model, signature):
 
 def called(path) -> dict[str, set[str]]:
     """Returns which signatures of a file hold the graph of another one in a condition, and which that is."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(read_file(path)[0]))
+    model = unpacked(read_file(path)[0])
     held: dict[str, list[int]] = {}
     for signature in model.signatureDefs:
         graph = model.subgraphs[signature.subgraphIndex]
@@ -188,7 +189,7 @@ def test_inputs_and_outputs_are_told_by_their_names(tmp_path, swapped):
     outer = converted("outer", compute, tmp_path, left=0, right=0)
     assert calls(outer) == {"inner"} and not calls(inner)
     if swapped:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(inner))
+        model = unpacked(inner)
         graph = graph_of(model, "inner")
         graph.inputs, graph.outputs = graph.inputs[::-1].copy(), graph.outputs[::-1].copy()
         import flatbuffers

@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
 
 from tfgen.export.lite.conversion import convert
 from tfgen.export.lite.files import merge
+from tfgen.export.lite.models import kinds_of, unpacked
 from tfgen.export.lite.running import Interpreter
 
 RNG = np.random.default_rng(0)
@@ -211,10 +211,9 @@ def converted(compute, batch, place) -> tuple[bytes, tf.types.experimental.Concr
 
 
 def operators(data: bytes) -> Counter:
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
-    codes = [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
-    return Counter(codes[one.opcodeIndex] for graph in model.subgraphs for one in graph.operators)
+    model = unpacked(data)
+    kinds = kinds_of(model)
+    return Counter(kinds[one.opcodeIndex] for graph in model.subgraphs for one in graph.operators)
 
 
 @pytest.mark.parametrize("compute", SHORTER, ids=lambda one: one.__name__)
@@ -236,7 +235,7 @@ def test_what_is_left_gives_the_same(compute, batch, tmp_path):
 
 def test_no_code_and_no_tensor_is_left_that_nothing_uses(tmp_path):
     data, _ = converted(bias_behind_a_slice, None, tmp_path)
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(merge({"run": data})))
+    model = unpacked(merge({"run": data}))
     [graph] = model.subgraphs
     [dense] = graph.operators
     assert len(model.operatorCodes) == 1
