@@ -68,7 +68,7 @@ def merge(models: Mapping[str, bytes]) -> bytes:
                         setattr(operator.builtinOptions, name, getattr(operator.builtinOptions, name) + graphs)
         for signature in part.signatureDefs:
             signature.subgraphIndex += graphs
-        for metadata in () if whole.metadata else part.metadata:
+        for metadata in () if whole.metadata else part.metadata or ():
             metadata.buffer = places[metadata.buffer]
             whole.metadata.append(metadata)
         whole.subgraphs += part.subgraphs
