@@ -24,6 +24,9 @@ _TAKING = {"GATHER", "GATHER_ND", "RESHAPE", "SLICE", "SPLIT", "SPLIT_V", "STRID
 
 _BY_GRAPHS = {"IF", "WHILE"}
 
+# Of both of its values the quantiser takes the scales apart, and LiteRT copies them as they are: what is off becomes one half.
+_WRONG = {"ONE_HOT"}
+
 
 class Finish(NamedTuple):
     """What is not to be quantised of a model.
@@ -85,7 +88,15 @@ def finish(model) -> Finish:
     found = {one for outputs in last if led.isdisjoint(outputs) for one in outputs}
     found |= {(at, one) for at, graph in enumerate(model.subgraphs) for one in _handed_on(graph, kinds)}
     given = {(at, one) for at, graph in enumerate(model.subgraphs) for one in _only_taken_from(graph, kinds)}
-    return Finish(found | given, {model.subgraphs[at].tensors[place].name.decode() for at, place in found})
+    wrong = {
+        (at, one)
+        for at, graph in enumerate(model.subgraphs)
+        for operator in graph.operators
+        if kinds[operator.opcodeIndex] in _WRONG
+        for one in operator.outputs
+    }
+    names = {model.subgraphs[at].tensors[place].name.decode() for at, place in found | wrong}
+    return Finish(found | given, names)
 
 
 def _handed_on(graph, kinds: list[str]) -> set[int]:

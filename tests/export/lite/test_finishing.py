@@ -170,6 +170,13 @@ def test_what_weights_multiply_has_a_range(step, tmp_path):
     assert np.abs(answer - expected).mean() < 0.05 * np.abs(expected).max()
 
 
+def test_what_is_off_of_a_one_hot_code_is_zero(tmp_path):
+    data, expected = quantised(lambda x: tf.one_hot(tf.argmax(x, -1), 8) @ KERNEL, tmp_path)
+    assert types(data, "FULLY_CONNECTED") == {"INT8"}
+    answer = Interpreter(data).run("run", {"x": X})["y"]
+    assert np.abs(answer - expected).max() < 0.02 * np.abs(expected).max()
+
+
 def test_what_is_rare_is_drawn(tmp_path):
     """Of 8 levels of which one has nearly all probability, the last is drawn where the noise says so, though by 1e-4 only."""
     logits = tf.constant([9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
