@@ -43,9 +43,6 @@ def convert(
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if precision == "int8":
-        # Dense layers have one scale, as TF-Lite's 8-bit specification has it; older runtimes know no other, and a scale for
-        # each of its channels and of its biases, at each place where a layer is called, is a sixteenth of a small file.
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
         builtins = tf.lite.OpsSet
         converter.target_spec.supported_ops = [builtins.TFLITE_BUILTINS_INT8, builtins.TFLITE_BUILTINS]
         converter.representative_dataset = lambda: ((signature, sample) for sample in samples)
@@ -86,6 +83,8 @@ class _Quantizer:
             input_data_type=input_type,
             output_data_type=output_type,
             denylisted_nodes=finished.operations,
+            # Dense layers have one scale, as TF-Lite's 8-bit specification has it; older runtimes know no other, and a scale
+            # for each of its channels and of its biases, wherever a layer is called, is a sixteenth of a small file.
             disable_per_channel_for_dense_layers=True,
             debug_options_str=others[-1].SerializeToString(),
         )

@@ -177,20 +177,17 @@ class _Graph:
             last = dense
             while (reader := self._only_reader(last, readers)) is not None and self._kind(reader) == "RESHAPE":
                 last = reader
-            if (
-                reader is not None
-                and self._kind(reader) == "ADD"
-                and (bias := self._bias(dense, last, reader)) is not None
-            ):
+            kind = reader and self._kind(reader)
+            if kind == "ADD" and (bias := self._bias(dense, last, reader)) is not None:
                 dense.inputs = np.array([*dense.inputs[:2], bias], np.int32)
                 dense.builtinOptions.fusedActivationFunction = reader.builtinOptions.fusedActivationFunction
-            elif reader is not None and self._kind(reader) == "RELU":
+            elif kind == "RELU":
                 dense.builtinOptions.fusedActivationFunction = self._relu
             else:
                 continue
             last.outputs = reader.outputs
             gone.append(reader)
-        self._graph.operators = [one for one in self._graph.operators if not any(one is other for other in gone)]
+        self._graph.operators = [one for one in self._graph.operators if one not in gone]
 
     def _join_elus(self) -> None:
         """Has ELU look up 8 bits for 8 bits, which LiteRT does and the quantiser does not know."""
@@ -203,7 +200,7 @@ class _Graph:
             if {self._type(before.inputs[0]), self._type(after.outputs[0])} == {self._int8}:
                 elu.inputs, elu.outputs = before.inputs, after.outputs
                 gone.append(after)
-        self._graph.operators = [one for one in self._graph.operators if not any(one is other for other in gone)]
+        self._graph.operators = [one for one in self._graph.operators if one not in gone]
 
     def _readers(self) -> dict[int, list]:
         readers: dict[int, list] = {}
