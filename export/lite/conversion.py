@@ -9,10 +9,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from tfgen.errors import InputError, first_line
-from tfgen.export.lite.finishing import finish
-from tfgen.export.lite.models import packed, unpacked
-from tfgen.export.lite.separating import separate
-from tfgen.export.lite.simplifying import simplify
+from tfgen.export.lite.quantizing import prepare, quantize
+from tfgen.export.lite.ranges import level
 
 #: What weights and arithmetic may be: float32; weights kept as float16; weights as int8 with arithmetic that picks its
 #: ranges while it runs; int8 with ranges that were calibrated.
@@ -36,58 +34,48 @@ def convert(
     """
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[signature])
+    if precision == "int8":
+        return quantize(calibrate(folder, signature, samples))
+    converter = _converter(folder, signature)
     converter.allow_custom_ops = linked
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if precision == "int8":
-        builtins = tf.lite.OpsSet
-        converter.target_spec.supported_ops = [builtins.TFLITE_BUILTINS_INT8, builtins.TFLITE_BUILTINS]
-        converter.representative_dataset = lambda: ((signature, sample) for sample in samples)
-        converter._quantize = _Quantizer(converter)
+    return _converted(converter, signature)
+
+
+def calibrate(folder: pathlib.Path, signature: str, samples: Iterable[dict]) -> bytes:
+    """Returns a float32 model with one signature that tells which numbers its tensors had, for `quantize`.
+
+    Arguments and errors are those of `convert`.
+    """
+    import tensorflow as tf
+
+    converter, builtins = _converter(folder, signature), tf.lite.OpsSet
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [builtins.TFLITE_BUILTINS_INT8, builtins.TFLITE_BUILTINS]
+    converter.representative_dataset = lambda: ((signature, sample) for sample in samples)
+    converter._experimental_calibrate_only = True
+    # It runs the float32 model as it comes from the converter.
+    run = converter._quantize
+    converter._quantize = lambda data, *others: run(prepare(data), *others)
+    return _converted(converter, signature)
+
+
+def _converter(folder: pathlib.Path, signature: str):
+    import tensorflow as tf
+
+    return tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[signature])
+
+
+def _converted(converter, signature: str) -> bytes:
     try:
         return converter.convert()
     except Exception as error:  # the converter raises what its many parts raise
         lacking = sorted(set(re.findall(r"\ttf\.(\w+)\(", str(error))))
         reason = f"TF-Lite has no {', '.join(lacking)}" if lacking else first_line(error)
         raise InputError(f"{signature}: {reason}") from error
-
-
-class _Quantizer:
-    """Calibrates what the converter has made, and quantises it up to its last weights.
-
-    Arguments:
-        converter: of which it is the `_quantize`.
-    """
-
-    def __init__(self, converter):
-        self._converter, self._calibrate = converter, converter._quantize
-
-    def __call__(self, data: bytes, input_type, output_type, *others) -> bytes:
-        from tensorflow.lite.python.convert import mlir_quantize
-
-        # Calibration runs the float32 model as it comes from the converter.
-        model = unpacked(data)
-        simplify(model)
-        separate(model)
-        finished = finish(model)
-        self._converter._experimental_calibrate_only = True
-        model = unpacked(self._calibrate(packed(model), input_type, output_type, *others))
-        for graph, place in finished.ranges:
-            # What only moves numbers is quantised wherever these have ranges, and softmax wherever its input has.
-            model.subgraphs[graph].tensors[place].quantization = None
-        return mlir_quantize(
-            packed(model),
-            input_data_type=input_type,
-            output_data_type=output_type,
-            denylisted_nodes=finished.operations,
-            # Dense layers have one scale, as TF-Lite's 8-bit specification has it; older runtimes know no other, and a scale
-            # for each of its channels and of its biases, wherever a layer is called, is a sixteenth of a small file.
-            disable_per_channel_for_dense_layers=True,
-            debug_options_str=others[-1].SerializeToString(),
-        )
 
 
 def calibrate_apart(folder: pathlib.Path, samples: Mapping[str, Iterable[dict]]) -> dict[str, bytes | str]:
@@ -114,27 +102,40 @@ def calibrate_apart(folder: pathlib.Path, samples: Mapping[str, Iterable[dict]])
                 found[name] = model.read_bytes()
             elif name in told:
                 found[name] = told[name]
-            else:
-                found[name] = f"the calibration crashed with exit code {done.returncode}"
-                break  # those behind it have not had their turn
+        waiting = [name for name in left if name not in found]
+        if waiting and done.returncode:
+            # Those behind the one that crashed have not had their turn; quantising comes when all are calibrated.
+            begun = [name for name in waiting if not (folder / f"{name}.calibrated").exists()]
+            found[(begun or waiting)[0]] = f"the calibration crashed with exit code {done.returncode}"
     return found
 
 
 def _main(folder: str, *names: str) -> None:
+    place, calibrated = pathlib.Path(folder), {}
     for name in names:
-        samples: dict[str, dict] = {}
-        with np.load(pathlib.Path(folder, f"{name}.npz")) as arrays:
-            for key in arrays.files:
-                at, _, parameter = key.partition(":")
-                samples.setdefault(at, {})[parameter] = arrays[key]
+        known = place / f"{name}.calibrated"
+        if not known.exists():
+            samples: dict[str, dict] = {}
+            with np.load(place / f"{name}.npz") as arrays:
+                for key in arrays.files:
+                    at, _, parameter = key.partition(":")
+                    samples.setdefault(at, {})[parameter] = arrays[key]
+            try:
+                _write(known, calibrate(place / name, name, samples.values()))
+            except InputError as error:
+                print(f"cannot convert {error}", file=sys.stderr)
+                continue
+        calibrated[name] = known.read_bytes()
+    for name, data in level(calibrated).items():
         try:
-            data = convert(pathlib.Path(folder, name), name, "int8", samples.values())
-        except InputError as error:
-            print(f"cannot convert {error}", file=sys.stderr)
-        else:
-            place = pathlib.Path(folder, f"{name}.tflite")
-            place.with_suffix(".part").write_bytes(data)
-            place.with_suffix(".part").replace(place)
+            _write(place / f"{name}.tflite", quantize(data))
+        except Exception as error:  # the quantiser raises what its many parts raise
+            print(f"cannot convert {name}: {first_line(error)}", file=sys.stderr)
+
+
+def _write(path: pathlib.Path, data: bytes) -> None:
+    path.with_suffix(".part").write_bytes(data)
+    path.with_suffix(".part").replace(path)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ have one scale for all; and all of it would be quantised at each step, though a 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tfgen.export.lite.models import kinds_of
+from tfgen.export.lite.models import kinds_of, listed
 
 _WEIGHTED = {"BATCH_MATMUL", "CONV_2D", "CONV_3D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 
@@ -22,10 +22,14 @@ _HANDING = {"CONCATENATION", "DYNAMIC_UPDATE_SLICE", "PACK", "RESHAPE", "TRANSPO
 _LARGE = 1024
 _TAKING = {"GATHER", "GATHER_ND", "RESHAPE", "SLICE", "SPLIT", "SPLIT_V", "STRIDED_SLICE", "TRANSPOSE", "UNPACK"}
 
+# What makes numbers between -1 and 1 of levels, and the like.
+_SCALING = {"ADD", "DIV", "MUL", "SUB"}
+
 _BY_GRAPHS = {"IF", "WHILE"}
 
 # Of both of its values the quantiser takes the scales apart, and LiteRT copies them as they are: what is off becomes one half.
-_WRONG = {"ONE_HOT"}
+# What a tensor is filled with is one number for all uses of it. And LiteRT stops where it divides by what 8 bits make zero.
+_PLAIN = {"DIV", "FILL", "ONE_HOT"}
 
 
 class Finish(NamedTuple):
@@ -88,14 +92,15 @@ def finish(model) -> Finish:
     found = {one for outputs in last if led.isdisjoint(outputs) for one in outputs}
     found |= {(at, one) for at, graph in enumerate(model.subgraphs) for one in _handed_on(graph, kinds)}
     given = {(at, one) for at, graph in enumerate(model.subgraphs) for one in _only_taken_from(graph, kinds)}
-    wrong = {
+    plain = {
         (at, one)
         for at, graph in enumerate(model.subgraphs)
         for operator in graph.operators
-        if kinds[operator.opcodeIndex] in _WRONG
+        if kinds[operator.opcodeIndex] in _PLAIN
         for one in operator.outputs
     }
-    names = {model.subgraphs[at].tensors[place].name.decode() for at, place in found | wrong}
+    plain |= {(at, one) for at, graph in enumerate(model.subgraphs) for one in _only_scaled(model, graph, kinds)}
+    names = {model.subgraphs[at].tensors[place].name.decode() for at, place in found | plain}
     return Finish(found | given, names)
 
 
@@ -119,6 +124,25 @@ def _only_taken_from(graph, kinds: list[str]) -> set[int]:
         if kinds[operator.opcodeIndex] not in _TAKING:
             read.update(operator.inputs)
     return given - read
+
+
+def _only_scaled(model, graph, kinds: list[str]) -> set[int]:
+    """Returns the places of what whole numbers, such as levels, become before anything else is done with them."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    numbers = {
+        place
+        for place, tensor in enumerate(graph.tensors)
+        if tensor.type == schema.TensorType.FLOAT32 and len(listed(model.buffers[tensor.buffer].data)) == 4
+    }
+    cast, scaled = set(), set()
+    for operator in graph.operators:
+        kind, inputs = kinds[operator.opcodeIndex], set(operator.inputs)
+        if kind == "CAST":
+            cast.update(operator.outputs)
+        elif kind in _SCALING and inputs & (cast | scaled) and inputs <= cast | scaled | numbers:
+            scaled.update(operator.outputs)
+    return scaled
 
 
 def _large(model, graph) -> set[int]:

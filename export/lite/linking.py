@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tfgen.errors import InputError
-from tfgen.export.lite.models import keep_codes, unpacked
+from tfgen.export.lite.models import Writer, keep_codes, unpacked
 
 #: An operation of this name, and that of a signature behind it, calls the signature: its inputs and outputs sorted by name.
 PLACEHOLDER = "tfgen_"
@@ -63,17 +63,15 @@ class _Linker:
     def __init__(self, model):
         from tensorflow.lite.python import schema_py_generated as schema
 
-        self._model, self._schema = model, schema
-        self._codes: dict[int, int] = {}
-        self._true = self._buffer(np.array([1], np.uint8))
-        self._zero = self._buffer(np.array([0], np.int32).view(np.uint8))
+        self._model, self._schema, self._writer = model, schema, Writer(model)
+        self._true, self._zero = map(self._writer.buffer, (np.array([1], np.uint8), np.array([0], np.int32)))
 
     def call(self, graph, body: int, inputs: Iterable[int], outputs: Iterable[int]):
         """Returns an operation of a graph that computes another one."""
         options = self._schema.IfOptionsT()
         options.thenSubgraphIndex = options.elseSubgraphIndex = body
-        condition = self._tensor(graph, [], self._schema.TensorType.BOOL, self._true)
-        return self._operator("IF", [condition, *inputs], outputs, options)
+        condition = self._writer.tensor(graph, (), self._schema.TensorType.BOOL, self._true)
+        return self._writer.operator("IF", [condition, *inputs], outputs, options)
 
     def put_before(self, signature, body: int) -> None:
         """Gives a signature a graph that calls what was its graph, which has outputs of free sizes from now on."""
@@ -81,8 +79,7 @@ class _Linker:
         graph.tensors, graph.operators, graph.name = [], [], None
         moved = {}
         for tensor in dict.fromkeys([*inner.inputs, *inner.outputs]):
-            old = inner.tensors[tensor]
-            moved[tensor] = self._tensor(graph, old.shape, old.type, 0, old.shapeSignature, old.quantization)
+            moved[tensor] = self._writer.like(graph, inner.tensors[tensor])
         graph.inputs, graph.outputs = (
             np.array([moved[one] for one in ones], np.int32) for ones in (inner.inputs, inner.outputs)
         )
@@ -99,45 +96,17 @@ class _Linker:
         It tells a branch the sizes of its inputs at each call only if it can not know those of its outputs. Else a call that
         follows one from elsewhere, with another number of examples, computes on memory of the wrong size.
         """
-        schema, old = self._schema, graph.tensors[tensor]
-        told, summed = (self._tensor(graph, [len(old.shape)], schema.TensorType.INT32, 0) for _ in range(2))
-        zero = self._tensor(graph, [1], schema.TensorType.INT32, self._zero)
-        freed = self._tensor(graph, old.shape, old.type, 0, old.shapeSignature, old.quantization)
+        schema, writer, old = self._schema, self._writer, graph.tensors[tensor]
+        told, summed = (writer.tensor(graph, [len(old.shape)], schema.TensorType.INT32) for _ in range(2))
+        zero, freed = writer.tensor(graph, [1], schema.TensorType.INT32, self._zero), writer.like(graph, old)
         options = schema.ShapeOptionsT()
         options.outType = schema.TensorType.INT32
         graph.operators += [
-            self._operator("SHAPE", [tensor], [told], options),
-            self._operator("ADD", [told, zero], [summed], schema.AddOptionsT()),
-            self._operator("RESHAPE", [tensor, summed], [freed], schema.ReshapeOptionsT()),
+            writer.operator("SHAPE", [tensor], [told], options),
+            writer.operator("ADD", [told, zero], [summed], schema.AddOptionsT()),
+            writer.operator("RESHAPE", [tensor, summed], [freed], schema.ReshapeOptionsT()),
         ]
         return freed
-
-    def _operator(self, kind: str, inputs: Iterable[int], outputs: Iterable[int], options):
-        number = getattr(self._schema.BuiltinOperator, kind)
-        if number not in self._codes:
-            code = self._schema.OperatorCodeT()
-            code.builtinCode = code.deprecatedBuiltinCode = number
-            self._codes[number] = len(self._model.operatorCodes)
-            self._model.operatorCodes.append(code)
-        operator = self._schema.OperatorT()
-        operator.opcodeIndex = self._codes[number]
-        operator.inputs, operator.outputs = (np.array([*ones], np.int32) for ones in (inputs, outputs))
-        operator.builtinOptions = options
-        operator.builtinOptionsType = getattr(self._schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
-        return operator
-
-    def _tensor(self, graph, shape, dtype: int, buffer: int, signature=None, quantization=None) -> int:
-        tensor = self._schema.TensorT()
-        tensor.shape, tensor.type, tensor.buffer = np.array(shape, np.int32), dtype, buffer
-        tensor.shapeSignature, tensor.quantization, tensor.hasRank = signature, quantization, True
-        graph.tensors.append(tensor)
-        return len(graph.tensors) - 1
-
-    def _buffer(self, data: np.ndarray) -> int:
-        buffer = self._schema.BufferT()
-        buffer.data = data
-        self._model.buffers.append(buffer)
-        return len(self._model.buffers) - 1
 
 
 def _arranged(tensors: Iterable[int], signature, order: Iterable[int]) -> list[int]:

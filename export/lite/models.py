@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 
 def unpacked(data: bytes):
     """Returns a model, a `ModelT`, from its bytes."""
     from tensorflow.lite.python import schema_py_generated as schema
 
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
+    for graph in model.subgraphs:
+        graph.operators = graph.operators or []  # of one that hands on what it is given
+    return model
 
 
 def packed(model) -> bytes:
@@ -40,3 +45,79 @@ def keep_codes(model, used: Iterable[int]) -> None:
     for graph in model.subgraphs:
         for operator in graph.operators:
             operator.opcodeIndex = places[operator.opcodeIndex]
+
+
+def listed(values) -> Iterable:
+    """Returns a list of the schema's, for which its Python gives 0 where it is not there."""
+    return () if values is None or np.ndim(values) == 0 else values
+
+
+def scale_of(tensor) -> tuple:
+    """Returns what a tensor's whole numbers stand for, for comparison; nothing if it is not quantised."""
+    one = tensor.quantization
+    if one is None or not len(listed(one.scale)):
+        return ()
+    return tuple(one.scale), tuple(listed(one.zeroPoint)), one.quantizedDimension
+
+
+class Writer:
+    """Adds to a model.
+
+    Arguments:
+        model: a `ModelT`, changed in place.
+
+    Attributes:
+        kinds: names of the model's operators by their codes' places, those that were added included.
+    """
+
+    def __init__(self, model):
+        from tensorflow.lite.python import schema_py_generated as schema
+
+        self._model, self._schema, self.kinds = model, schema, kinds_of(model)
+        self._buffers: dict[bytes, int] = {}
+
+    def buffer(self, data: np.ndarray) -> int:
+        """Returns the place of a buffer of some data, which is added when it is first asked for."""
+        place = self._buffers.setdefault(data.tobytes(), len(self._model.buffers))
+        if place == len(self._model.buffers):
+            buffer = self._schema.BufferT()
+            buffer.data = data.reshape(-1).view(np.uint8)
+            self._model.buffers.append(buffer)
+        return place
+
+    def tensor(self, graph, shape, dtype: int, buffer: int = 0) -> int:
+        """Returns the place of a new tensor in a graph: one that is computed unless it has a buffer."""
+        tensor = self._schema.TensorT()
+        tensor.shape, tensor.type, tensor.buffer, tensor.hasRank = np.array(shape, np.int32), dtype, buffer, True
+        graph.tensors.append(tensor)
+        return len(graph.tensors) - 1
+
+    def like(self, graph, old) -> int:
+        """Returns the place of a new tensor that is computed, of the type, shape and scale of a `TensorT`."""
+        new = self.tensor(graph, old.shape, old.type)
+        graph.tensors[new].shapeSignature, graph.tensors[new].quantization = old.shapeSignature, old.quantization
+        return new
+
+    def operator(self, kind: str, inputs: Iterable[int], outputs: Iterable[int], options):
+        """Returns a new operator, which is in no graph yet.
+
+        Arguments:
+            kind: `CONV_2D` and the like.
+            inputs, outputs: places of tensors.
+            options: those of its kind, such as an `AddOptionsT`.
+        """
+        operator = self._schema.OperatorT()
+        operator.inputs, operator.outputs = (np.array([*ones], np.int32) for ones in (inputs, outputs))
+        self.turn(operator, kind, options)
+        return operator
+
+    def turn(self, operator, kind: str, options) -> None:
+        """Makes an operator one of another kind."""
+        if kind not in self.kinds:
+            code = self._schema.OperatorCodeT()
+            code.builtinCode = code.deprecatedBuiltinCode = getattr(self._schema.BuiltinOperator, kind)
+            self.kinds.append(kind)
+            self._model.operatorCodes.append(code)
+        operator.opcodeIndex, operator.builtinOptions = self.kinds.index(kind), options
+        name = "NONE" if options is None else type(options).__name__.removesuffix("T")
+        operator.builtinOptionsType = getattr(self._schema.BuiltinOptions, name)

@@ -4,18 +4,23 @@ Where all shapes are known before it runs, LiteRT 2.3 hands tensors from graph t
 
 - a loop whose body gives one of its variables as another's next value gives what the first one was set to just before, and
 - a branch that gives one tensor twice leaves one of both unwritten.
+
+TensorFlow's own interpreter, which calibrates, also crashes where a loop hands on one of its variables as it is.
 """
 
 from collections.abc import Iterable
 
 import numpy as np
 
+from tfgen.export.lite.models import Writer
 
-def separate(model) -> None:
+
+def separate(model, *, to_calibrate: bool = False) -> None:
     """Adds copies, in place, to the bodies of loops and to branches, so that no tensor stands where it would be mixed up.
 
     Arguments:
         model: a `ModelT`.
+        to_calibrate: whether to copy, too, what a loop hands on as it is; `simplify` takes copies out again.
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
@@ -29,7 +34,7 @@ def separate(model) -> None:
     copier = None
     for at in sorted(bodies | branches):
         graph = model.subgraphs[at]
-        if places := _mixed(graph.inputs if at in bodies else (), graph.outputs):
+        if places := _mixed(graph.inputs if at in bodies else (), graph.outputs, to_calibrate):
             copier = copier or _Copier(model)
             outputs = np.array(graph.outputs)
             for place in places:
@@ -40,11 +45,11 @@ def separate(model) -> None:
             graph.outputs = outputs
 
 
-def _mixed(inputs: Iterable[int], outputs: Iterable[int]) -> list[int]:
-    """Returns the places of outputs that are an input of another place, or an output of one before."""
+def _mixed(inputs: Iterable[int], outputs: Iterable[int], of_its_own: bool) -> list[int]:
+    """Returns the places of outputs that are an input of another place, or of their own, or an output of one before."""
     places, seen, of_input = [], set(), {tensor: place for place, tensor in enumerate(inputs)}
     for place, tensor in enumerate(outputs):
-        if tensor in seen or of_input.get(tensor, place) != place:
+        if tensor in seen or (tensor in of_input and (of_its_own or of_input[tensor] != place)):
             places.append(place)
         seen.add(tensor)
     return places
@@ -69,28 +74,13 @@ class _Copier:
     def __init__(self, model):
         from tensorflow.lite.python import schema_py_generated as schema
 
-        self._schema = schema
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.SELECT_V2
-        self._code, self._true = len(model.operatorCodes), len(model.buffers)
-        model.operatorCodes.append(code)
-        buffer = schema.BufferT()
-        buffer.data = np.array([1], np.uint8)
-        model.buffers.append(buffer)
+        self._schema, self._writer = schema, Writer(model)
 
     def copy(self, graph, tensor: int) -> int:
         """Returns the place of a copy, which is made behind all that the graph computes."""
-        schema = self._schema
-        old, new, condition = graph.tensors[tensor], schema.TensorT(), schema.TensorT()
-        condition.shape, condition.type, condition.buffer = np.array([], np.int32), schema.TensorType.BOOL, self._true
-        new.shape, new.shapeSignature, new.type = old.shape, old.shapeSignature, old.type
-        new.quantization, new.hasRank, new.buffer = old.quantization, old.hasRank, 0
-        operator = schema.OperatorT()
-        operator.opcodeIndex, operator.builtinOptionsType = self._code, schema.BuiltinOptions.SelectV2Options
-        operator.builtinOptions = schema.SelectV2OptionsT()
-        place = len(graph.tensors)
-        graph.tensors += [condition, new]
-        operator.inputs = np.array([place, tensor, tensor], np.int32)
-        operator.outputs = np.array([place + 1], np.int32)
-        graph.operators.append(operator)
-        return place + 1
+        true = self._writer.buffer(np.array([1], np.uint8))
+        condition = self._writer.tensor(graph, (), self._schema.TensorType.BOOL, true)
+        new = self._writer.like(graph, graph.tensors[tensor])
+        inputs, options = [condition, tensor, tensor], self._schema.SelectV2OptionsT()
+        graph.operators.append(self._writer.operator("SELECT_V2", inputs, [new], options))
+        return new

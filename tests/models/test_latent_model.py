@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 
 from tfgen.distributions import GaussianLikelihood
 from tfgen.errors import InputError
+from tfgen.models.lines import places
 from tfgen.specs import Images, Points
 from tfgen.zoo.variational.vae import VAE
 
@@ -201,6 +202,14 @@ def test_an_interpolation_is_a_straight_line_between_the_codes_with_both_ends():
     ends = model.reconstruct(start).numpy(), model.reconstruct(stop).numpy()
     for index, t in enumerate((0.0, 0.25, 0.5, 0.75, 1.0)):
         np.testing.assert_allclose(line[:, index], (1 - t) * ends[0] + t * ends[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 8, 100])
+def test_places_on_a_line_are_even_and_hit_both_ends(steps):
+    found = places(tf.constant(steps)).numpy()
+    assert found.dtype == np.float32 and found.shape == (steps, 1)
+    np.testing.assert_allclose(found[:, 0], np.linspace(0.0, 1.0, steps), rtol=1e-6)
+    assert found[0] == 0.0 and (steps == 1 or found[-1] == 1.0)
 
 
 def manifold_model(latent_size=2, **arguments):

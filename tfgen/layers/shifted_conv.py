@@ -127,8 +127,9 @@ class ShiftedConv2D(WeightNormalized):
         inputs = tf.pad(tf.concat(rows, -1), [self.padding, [0, 0], [0, 0]])
         products = times(inputs, tf.reshape(taps, (inputs.shape[-1], -1)))
         sums = weights.bias  # perhaps a variable, which has no sum in place
-        for tap, product in enumerate(tf.split(products, width, -1)):
-            sums = sums + product[tap : tap + columns : self.stride]
+        for tap in range(width):
+            own = slice(tap * self.filters, (tap + 1) * self.filters)
+            sums = sums + products[tap : tap + columns : self.stride, :, own]
         return sums
 
     def get_config(self):

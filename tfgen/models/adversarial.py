@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tfgen.endpoints import Count, Example, Label, Latent, Seed, endpoint
 from tfgen.errors import InputError
 from tfgen.models.generative import GenerativeModel, ensure_network
-from tfgen.models.lines import analogy, arc, straight
+from tfgen.models.lines import analogy, arc, places, straight
 from tfgen.models.players import Batch, Player, Terms
 from tfgen.networks import default_discriminator, default_generator
 from tfgen.precision import full
@@ -174,7 +174,7 @@ class AdversarialModel(GenerativeModel):
             label: int32 `(batch,)`, where samples can be asked for by class.
         """
         line = arc if isinstance(self.latent_prior(), tfd.MultivariateNormalDiag) else straight
-        z = line(start[:, None], stop[:, None], tf.linspace(0.0, 1.0, steps)[:, None])
+        z = line(start[:, None], stop[:, None], places(steps))
         repeated = None if label is None else tf.repeat(label, steps)
         examples = self.generate(tf.reshape(z, (-1, self.latent_size)), repeated)
         return tf.reshape(examples, (-1, steps, *self.example.shape))

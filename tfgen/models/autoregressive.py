@@ -155,7 +155,7 @@ def inverse_cdf(logits, uniform) -> tf.Tensor:
     weights = tf.exp(logits - tf.reduce_max(logits, -1, keepdims=True))
     uniform = tf.cast(uniform, logits.dtype)[:, None]
     levels = logits.shape[-1]
-    if levels <= _BLOCK:
+    if levels <= 2 * _BLOCK:
         return _first_beyond(weights, uniform * tf.reduce_sum(weights, -1, keepdims=True))
     # First the block of levels, then the level in it: the time of a cumulative sum grows faster than its length.
     blocks = -(-levels // _BLOCK)

@@ -11,7 +11,7 @@ from tfgen import replicas
 from tfgen.endpoints import Count, Example, Label, Latent, Seed, endpoint
 from tfgen.errors import InputError
 from tfgen.models.generative import GenerativeModel
-from tfgen.models.lines import straight
+from tfgen.models.lines import places, straight
 from tfgen.models.meters import ActiveUnits, Median
 from tfgen.models.players import Batch, Player, Terms
 from tfgen.models.rate import RateWeight
@@ -273,7 +273,7 @@ class LatentVariableModel(GenerativeModel):
             steps: number of examples, ends included.
         """
         z_start, z_stop = (self.encode(x)["mean"] for x in (start, stop))
-        z = straight(z_start[:, None], z_stop[:, None], tf.linspace(0.0, 1.0, steps)[:, None])
+        z = straight(z_start[:, None], z_stop[:, None], places(steps))
         examples = self.decode(tf.reshape(z, (-1, self.latent_size)))
         return tf.reshape(examples, (-1, steps, *self.example.shape))
 

@@ -177,6 +177,29 @@ def test_what_is_off_of_a_one_hot_code_is_zero(tmp_path):
     assert np.abs(answer - expected).max() < 0.02 * np.abs(expected).max()
 
 
+def test_nothing_is_divided_by_what_8_bits_make_zero(tmp_path):
+    def compute(x):
+        return (tf.tanh(x / (1e-3 + tf.square(x @ KERNEL))) + tf.fill(tf.shape(x), 0.3)) @ OTHER
+
+    data, _ = quantised(compute, tmp_path)
+    assert types(data, "DIV") == types(data, "FILL") == {"FLOAT32"}
+    assert np.isfinite(Interpreter(data).run("run", {"x": X})["y"]).all()
+
+
+def test_levels_are_scaled_before_they_have_8_bits(tmp_path):
+    """Of levels up to 1000 that a layer is given around 990, 8 bits of levels would leave three."""
+
+    def compute(x):
+        levels = tf.cast(tf.cast(985.0 + x, tf.int32), tf.float32)
+        return ((levels - 985.0) / 4.0 * 2.0 + tf.tanh(x)) @ KERNEL
+
+    data, expected = quantised(compute, tmp_path)
+    assert types(data, "SUB") == types(data, "MUL") | types(data, "SUB") == {"FLOAT32"}
+    assert types(data, "TANH") == types(data, "FULLY_CONNECTED") == {"INT8"}
+    answer = Interpreter(data).run("run", {"x": X})["y"]
+    assert np.abs(answer - expected).mean() < 0.02 * np.abs(expected).max()
+
+
 def test_what_is_rare_is_drawn(tmp_path):
     """Of 8 levels of which one has nearly all probability, the last is drawn where the noise says so, though by 1e-4 only."""
     logits = tf.constant([9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])

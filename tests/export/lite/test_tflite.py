@@ -18,6 +18,7 @@ from tfgen.export.lite.contest import _times
 from tfgen.export.lite.exporting import lite_endpoints
 from tfgen.export.lite.files import operations, read_file
 from tfgen.export.lite.running import Interpreter
+from tfgen.registry import get_entry
 
 FOREIGN_PROCESS = """
 import sys
@@ -132,10 +133,16 @@ def test_fewer_bits_make_smaller_files_and_the_report_tells_what_is_lost(models,
         ("vae", {"latent_size": 12, "hidden": (256, 256)}),
         ("householder_vae", {"latent_size": 12, "hidden": (256, 256)}),
         ("dcgan", {"latent_size": 16, "width": 48}),
+        # With the recipes for digits: of many small layers, or of biases as wide as a picture.
+        ("began", None),
+        ("ladder_vae", None),
+        ("pixel_rnn_multiscale", None),
+        ("pixel_cnn_pp", None),
     ],
 )
 def test_with_all_of_its_endpoints_an_int8_file_is_three_and_a_half_times_smaller(tmp_path, id, arguments):
     side = 16 if id == "dcgan" else 8
+    arguments = get_entry(id).recipe("digits")["model"] if arguments is None else arguments
     model = tfgen.create(id, image_shape=(side, side, 1), levels=17, seed=1, **arguments)
     data = {"image": np.random.default_rng(0).integers(0, 17, (40, side, side, 1), np.uint8)}
     whole, small = (
