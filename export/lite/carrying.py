@@ -97,12 +97,12 @@ class _Carrier:
 
     def _out_of_branches(self, graph, condition, branches: Sequence, place: int) -> None:
         sources = [self._source(branch, branch.outputs[place]) for branch in branches]
-        if None in sources:
+        made = [branch.tensors[one] for branch, one in zip(branches, sources, strict=True) if one is not None]
+        if not made:
             return
         like = self._quantised(graph, self._readers(graph, condition.outputs[place]))
-        told = {scale_of(branch.tensors[one]) for branch, one in zip(branches, sources, strict=True)}
-        if len(told) == 1:
-            like = branches[0].tensors[sources[0]]
+        if None not in sources and len(set(map(scale_of, made))) == 1:
+            like = made[0]
         if like is None:
             return
         for branch in branches:

@@ -24,6 +24,9 @@ _KEPT = {
 _TURNS = {"DEQUANTIZE", "QUANTIZE"}
 _TURNED = {"DEQUANTIZE": {"QUANTIZE"}, "QUANTIZE": _TURNS, "SHAPE": _TURNS}
 
+# What takes 8 bits of any scales. What has biases does not: these are in units of its input's.
+_OF_ANY_SCALES = {"ADD", "MUL", "SUB"}
+
 # What may only add or drop axes of size 1: the first and the last do of one tensor, which is all that they take or give.
 _OTHER_RESHAPINGS = {"EXPAND_DIMS", "PACK", "SQUEEZE", "STRIDED_SLICE", "UNPACK"}
 
@@ -133,8 +136,18 @@ class _Simplifier:
     def _shorten_turns(self) -> None:
         """Has nothing be made 8 bits to be made float32 or other 8 bits again, and none of it for its shape."""
         makers, same = self._view.makers(), {}
+
+        def unturned(tensor: int) -> int:
+            before = makers.get(tensor)
+            if before is None or self._view.kind(before) != "QUANTIZE":
+                return tensor
+            source, turned = (self._view.graph.tensors[one] for one in (before.inputs[0], tensor))
+            return before.inputs[0] if source.type == turned.type else tensor
+
         for operator in self._view.operators:
             operator.inputs = np.array([same.get(one, one) for one in operator.inputs], np.int32)
+            if self._view.kind(operator) in _OF_ANY_SCALES:
+                operator.inputs = np.array([unturned(one) for one in operator.inputs], np.int32)
             kind, before = self._view.kind(operator), makers.get(operator.inputs[0]) if len(operator.inputs) else None
             if before is None or self._view.kind(before) not in _TURNED.get(kind, ()):
                 continue
