@@ -106,7 +106,10 @@ def calibrate_apart(folder: pathlib.Path, samples: Mapping[str, Iterable[dict]])
         if waiting and done.returncode:
             # Those behind the one that crashed have not had their turn; quantising comes when all are calibrated.
             begun = [name for name in waiting if not (folder / f"{name}.calibrated").exists()]
-            found[(begun or waiting)[0]] = f"the calibration crashed with exit code {done.returncode}"
+            last = done.stderr.strip().rpartition("\n")[2] if done.returncode > 0 else ""
+            found[(begun or waiting)[0]] = ": ".join(
+                filter(None, [f"the calibration crashed with exit code {done.returncode}", last])
+            )
     return found
 
 

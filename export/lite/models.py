@@ -10,8 +10,13 @@ def unpacked(data: bytes):
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data))
+    # Of what computes nothing, but hands on what it is given, or constants.
+    model.operatorCodes = model.operatorCodes or []
     for graph in model.subgraphs:
-        graph.operators = graph.operators or []  # of one that hands on what it is given
+        graph.operators = graph.operators or []
+        graph.inputs, graph.outputs = (np.array([*listed(ones)], np.int32) for ones in (graph.inputs, graph.outputs))
+    for signature in model.signatureDefs:
+        signature.inputs, signature.outputs = signature.inputs or [], signature.outputs or []
     return model
 
 

@@ -381,6 +381,24 @@ def test_scales_are_few(tmp_path, monkeypatch):
 # A process of its own.
 
 
+def test_what_computes_nothing_is_quantised_beside_others(tmp_path):
+    computes = {"constant": lambda x: KERNEL, "handed_on": lambda x: x, "layer": lambda x: tf.tanh(x) @ KERNEL}
+    for name, compute in computes.items():
+        graph = tf.function(lambda x, compute=compute: {"y": compute(x)}, autograph=False).get_concrete_function(
+            x=tf.TensorSpec((None, 8), tf.float32, "x")
+        )
+        tf.saved_model.save(tf.Module(), str(tmp_path / name), signatures={name: graph})
+    graph = tf.function(lambda: {"y": KERNEL + 0.0}, autograph=False).get_concrete_function()
+    tf.saved_model.save(tf.Module(), str(tmp_path / "nothing_given"), signatures={"nothing_given": graph})
+    found = calibrate_apart(tmp_path, {"nothing_given": [{}]} | {name: [{"x": X}] for name in computes})
+    assert all(isinstance(data, bytes) for data in found.values()), found
+    assert operators(found["layer"])["FULLY_CONNECTED int8"] == 1
+    whole = Interpreter(merge(found))
+    np.testing.assert_array_equal(whole.run("constant", {"x": X})["y"], KERNEL)
+    np.testing.assert_array_equal(whole.run("nothing_given", {})["y"], KERNEL)
+    np.testing.assert_array_equal(whole.run("handed_on", {"x": X})["y"], X)
+
+
 def test_a_crash_takes_no_other_signature_along(tmp_path, monkeypatch):
     (tmp_path / "crash.py").write_text(
         "import os, signal, sys\n"
