@@ -10,7 +10,7 @@ from tfgen.export.lite.models import kinds_of, listed, packed, unpacked
 # What weights stand in, and what follows them in a layer.
 _LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 
-# Bounds are powers of 2 ** (1 / 4), and are made equal if there is at most one such between them.
+# Bounds are powers of 2 ** (1 / 4), and are made equal if they are at most two such apart.
 _PER_OCTAVE, _APART = 4, 2
 
 
@@ -44,9 +44,12 @@ def _alike(models: Iterable) -> Iterable[list]:
             for operator in graph.operators:
                 if kinds[operator.opcodeIndex] not in _LAYERS:
                     continue
-                data = [model.buffers[graph.tensors[one].buffer].data for one in operator.inputs if one >= 0]
-                weights = tuple(bytes(one) for one in data if one is not None)
-                taken = [one for one, part in zip(operator.inputs, data, strict=False) if part is None]
+                inputs = [one for one in operator.inputs if one >= 0]
+                data = [bytes(listed(model.buffers[graph.tensors[one].buffer].data)) for one in inputs]
+                if not data[1]:
+                    continue  # what it multiplies by is computed
+                weights = tuple(filter(None, data))
+                taken = [one for one, part in zip(inputs, data, strict=True) if not part]
                 function = operator.builtinOptions.fusedActivationFunction
                 for tensors, key in ((taken, (weights,)), (operator.outputs, (weights, function))):
                     for one in tensors:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfgen.export.lite.models import Writer, keep_codes
+from tfgen.export.lite.models import Writer, keep_codes, listed
 
 # A slope below zero that no network has.
 _ALPHA = float(np.float32(1.2345e-30))
@@ -28,7 +28,7 @@ def suit(model) -> None:
                 minus = writer.tensor(graph, (), is_float, writer.buffer(np.array(-1.0, np.float32)))
                 operator.inputs = np.array([*operator.inputs, minus], np.int32)
                 writer.turn(operator, "MUL", schema.MulOptionsT())
-            elif kind == "CONV_2D" and _is_of_single_pixels(graph, operator):
+            elif kind == "CONV_2D" and _is_of_single_pixels(model, graph, operator):
                 old, options = graph.tensors[operator.inputs[1]], schema.FullyConnectedOptionsT()
                 kernel = writer.tensor(graph, (old.shape[0], old.shape[3]), old.type, old.buffer)
                 operator.inputs = np.array([operator.inputs[0], kernel, *operator.inputs[2:]], np.int32)
@@ -37,11 +37,14 @@ def suit(model) -> None:
                 writer.turn(operator, "FULLY_CONNECTED", options)
 
 
-def _is_of_single_pixels(graph, convolution) -> bool:
-    options, shape = convolution.builtinOptions, graph.tensors[convolution.inputs[1]].shape
+def _is_of_single_pixels(model, graph, convolution) -> bool:
+    options, kernel = convolution.builtinOptions, graph.tensors[convolution.inputs[1]]
+    if not len(listed(model.buffers[kernel.buffer].data)):
+        return False  # it is computed
     # A kernel of fewer channels than its input has groups.
     channels = graph.tensors[convolution.inputs[0]].shape[3]
-    return tuple(shape[1:3]) == (1, 1) == (options.strideH, options.strideW) and shape[3] == channels
+    sizes = *kernel.shape[1:3], options.strideH, options.strideW
+    return set(map(int, sizes)) == {1} and kernel.shape[3] == channels
 
 
 def disguise(model) -> None:

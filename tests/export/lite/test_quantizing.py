@@ -123,6 +123,20 @@ def test_other_convolutions_stay_such(kernel, strides, tmp_path):
     assert np.abs(answer(data, x) - expected).mean() < 0.03 * np.abs(expected).max()
 
 
+def test_a_kernel_that_is_computed_stays_that_of_a_convolution(tmp_path):
+    x = rng().normal(size=(4, 4, 4, 8)).astype(np.float32)
+
+    def compute(x):
+        kernel = PIXELS * tf.reduce_mean(tf.exp(0.1 * x))
+        return tf.nn.conv2d(tf.nn.conv2d(x, kernel, 1, "SAME"), PIXELS, 1, "SAME")
+
+    graph = saved(compute, tmp_path, (None, 4, 4, 8))
+    data = quantizing.prepare(convert(tmp_path, "run", "float32"))
+    found = operators(data)
+    assert found["CONV_2D float32"] == found["FULLY_CONNECTED float32"] == 1
+    np.testing.assert_allclose(answer(data, x), graph(x=tf.constant(x))["y"], rtol=1e-4, atol=1e-4)
+
+
 # Loops and branches.
 
 
@@ -315,6 +329,20 @@ def test_layers_that_differ_by_biases_or_functions_have_their_own_ranges(tmp_pat
         models[name] = calibrate(tmp_path / name, "run", [{"x": X}])
     told = {name: ranges_of(data, "FULLY_CONNECTED")[0][2:] for name, data in level(models).items()}
     assert len(set(told.values())) == len(told)
+
+
+def test_products_with_what_is_computed_have_their_own_ranges(tmp_path):
+    def compute(x):
+        square = tf.matmul(x, x, transpose_a=True)
+        return 0.01 * tf.matmul(tf.tanh(x), square) + tf.matmul(tf.exp(x), tf.tanh(square))
+
+    saved(compute, tmp_path)
+    ranged = calibrate(tmp_path, "run", [{"x": X}])
+    [before, after] = (
+        [ranges_of(data, kind) for kind in ("FULLY_CONNECTED", "BATCH_MATMUL")]
+        for data in (ranged, level({"run": ranged})["run"])
+    )
+    assert before == after and len(before[0] + before[1]) > 1
 
 
 def test_a_model_and_its_likelihood_have_the_same_biases(tmp_path):
