@@ -256,6 +256,10 @@ def one_part_twice(x):
     return tf.concat([a, a], -1)
 
 
+def either_of_two(x):
+    return tf.exp(tf.where(x > 0.0, tf.tanh(x), tf.exp(x)))
+
+
 def a_part_as_it_is(x):
     return tf.concat([tf.nn.elu(x), x], -1)
 
@@ -276,7 +280,7 @@ SAME = [
     bias_behind_a_relu, relu_of_a_slice, moved_by_slices, handed_out_as_it_came, handed_out_twice_as_it_came,
     handed_out_and_read, branches_of_slices, differing_widths, axes_to_others, axes_to_more, halves_of_rows,
     the_second_of_two, the_first_of_two, a_number, parts_that_are_read_twice, parts_by_two_functions, one_part_twice,
-    a_part_as_it_is, a_part_handed_out,
+    a_part_as_it_is, a_part_handed_out, either_of_two,
 ]  # fmt: skip
 
 
