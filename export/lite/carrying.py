@@ -57,6 +57,7 @@ class _Carrier:
         return self._changed
 
     def _through_loop(self, graph, loop, body, condition, place: int) -> None:
+        """Has a loop's variable be the 8 bits that each step makes of it before anything else."""
         given, result = body.inputs[place], body.outputs[place]
         readers = self._readers(body, given)
         like = self._quantised(body, readers)
@@ -69,7 +70,7 @@ class _Carrier:
             self._replace(body, reader.outputs[0], given)
             body.operators.remove(reader)
         for one, tensor in ((body, given), (condition, condition.inputs[place])):
-            one.tensors[tensor].type, one.tensors[tensor].quantization = like.type, like.quantization
+            _make(one.tensors[tensor], like)
         if result != given:
             body.outputs[place] = self._as(body, result, like, len(body.operators))
         at = graph.operators.index(loop)
@@ -77,6 +78,7 @@ class _Carrier:
         self._dequantise(graph, loop, place, like)
 
     def _into_branches(self, graph, condition, branches: Sequence, place: int) -> None:
+        """Has branches be given the 8 bits of which their input is made, if they make 8 bits of it."""
         source = self._source(graph, condition.inputs[place + 1])
         if source is None:
             return
@@ -87,15 +89,16 @@ class _Carrier:
                 return
         condition.inputs[place + 1] = source
         for branch in branches:
-            given, like = branch.tensors[branch.inputs[place]], graph.tensors[source]
-            given.type, given.quantization = like.type, like.quantization
-            for reader in self._readers(branch, branch.inputs[place]):
+            given, like = branch.inputs[place], graph.tensors[source]
+            _make(branch.tensors[given], like)
+            for reader in self._readers(branch, given):
                 if scale_of(branch.tensors[reader.outputs[0]]) == scale_of(like):
-                    self._replace(branch, reader.outputs[0], branch.inputs[place])
+                    self._replace(branch, reader.outputs[0], given)
                     branch.operators.remove(reader)
         self._changed = True
 
     def _out_of_branches(self, graph, condition, branches: Sequence, place: int) -> None:
+        """Has branches give the 8 bits of which their output is made, or that are made of it."""
         sources = [self._source(branch, branch.outputs[place]) for branch in branches]
         made = [branch.tensors[one] for branch, one in zip(branches, sources, strict=True) if one is not None]
         if not made:
@@ -138,8 +141,7 @@ class _Carrier:
         source = self._source(graph, tensor)
         if source is not None and scale_of(graph.tensors[source]) == scale_of(like):
             return source
-        new = self._writer.like(graph, graph.tensors[tensor])
-        graph.tensors[new].type, graph.tensors[new].quantization = like.type, like.quantization
+        new = self._new(graph, tensor, like)
         inputs = [tensor if source is None else source]
         graph.operators.insert(at, self._writer.operator("QUANTIZE", inputs, [new], self._schema.QuantizeOptionsT()))
         return new
@@ -147,14 +149,23 @@ class _Carrier:
     def _dequantise(self, graph, operator, place: int, like) -> None:
         """Has an operator give 8 bits, of which those that read it get float32."""
         old = operator.outputs[place]
-        new = self._writer.like(graph, graph.tensors[old])
-        graph.tensors[new].type, graph.tensors[new].quantization = like.type, like.quantization
-        operator.outputs[place] = new
+        operator.outputs[place] = new = self._new(graph, old, like)
         after = self._writer.operator("DEQUANTIZE", [new], [old], self._schema.DequantizeOptionsT())
         graph.operators.insert(graph.operators.index(operator) + 1, after)
         self._changed = True
+
+    def _new(self, graph, tensor: int, like) -> int:
+        """Returns the place of a new tensor of the shape of one, and of the type and scale of another."""
+        new = self._writer.like(graph, graph.tensors[tensor])
+        _make(graph.tensors[new], like)
+        return new
 
     def _replace(self, graph, old: int, new: int) -> None:
         for operator in graph.operators:
             operator.inputs = np.where(np.asarray(operator.inputs) == old, new, operator.inputs).astype(np.int32)
         graph.outputs = np.where(np.asarray(graph.outputs) == old, new, graph.outputs).astype(np.int32)
+
+
+def _make(tensor, like) -> None:
+    """Has a tensor be of the type and scale of another."""
+    tensor.type, tensor.quantization = like.type, like.quantization
