@@ -140,7 +140,7 @@ def _only_scaled(model, graph, kinds: list[str]) -> set[int]:
         kind, inputs = kinds[operator.opcodeIndex], set(operator.inputs)
         if kind == "CAST":
             cast.update(operator.outputs)
-        elif kind in _SCALING and inputs & (cast | scaled) and inputs <= cast | scaled | numbers:
+        elif kind in _SCALING and inputs <= cast | scaled | numbers:
             scaled.update(operator.outputs)
     return scaled
 
