@@ -8,7 +8,7 @@ import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen.distributions import DiagonalGaussian, OneHots, UniformOneHots
+from tfgen.distributions import DiagonalGaussian, Levels, OneHots, UniformOneHots
 from tfgen.errors import InputError
 
 tfd = tfp.distributions
@@ -136,6 +136,34 @@ def test_relaxed_draws_are_finite_where_a_code_is_all_but_one_hot():
     assert np.exp(log_y).min() == 0.0  # what would be lost
     assert np.isfinite(log_q).all()
     assert np.isfinite(UniformOneHots(3).relaxed(3, 0.01).log_prob(log_y)).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (7, 4, 5)], ids=["as the batch", "several of each"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32], ids=lambda one: one.__name__)
+def test_levels_are_as_probable_as_they_are_to_tfp(shape, dtype):
+    rng = np.random.default_rng(0)
+    logits, values = rng.normal(size=(4, 5, 9)).astype(np.float32), rng.integers(0, 9, shape).astype(dtype)
+    expected = tfp.distributions.Categorical(logits=logits).log_prob(values.astype(np.int32))
+    ours = tf.function(
+        lambda logits, values: Levels(logits=logits).log_prob(values),
+        input_signature=[
+            tf.TensorSpec((None, 5, 9), tf.float32),
+            tf.TensorSpec((None,) * (len(shape) - 1) + (5,), dtype),
+        ],
+    )
+    np.testing.assert_allclose(ours(logits, values), expected, rtol=1e-6)
+    gradient = tfp.math.value_and_gradient(lambda one: Levels(logits=one).log_prob(values), logits)[1]
+    wanted = tfp.math.value_and_gradient(
+        lambda one: tfp.distributions.Categorical(one).log_prob(values.astype(np.int32)), logits
+    )[1]
+    np.testing.assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_levels_are_not_multiplied_by_ones_to_know_their_shape():
+    graph = tf.function(lambda x, k: Levels(logits=x).log_prob(k)).get_concrete_function(
+        tf.TensorSpec((None, 5, 9)), tf.TensorSpec((None, 5), tf.int32)
+    )
+    assert "Mul" not in {one.type for one in graph.graph.get_operations()}
 
 
 def test_the_nearest_code_is_found_for_each_variable_of_its_own():

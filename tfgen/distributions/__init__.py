@@ -1,6 +1,6 @@
 """Distributions that tfp lacks; likelihoods, posteriors and priors, of which latent variable models are made."""
 
-from tfgen.distributions.categorical import OneHots, UniformOneHots
+from tfgen.distributions.categorical import Levels, OneHots, UniformOneHots
 from tfgen.distributions.discretized_logistic import DiscretizedLogistic
 from tfgen.distributions.flows import (
     GatedAutoregressive,
@@ -37,6 +37,7 @@ __all__ = [
     "Hierarchy",
     "HouseholderFlow",
     "InverseAutoregressiveFlow",
+    "Levels",
     "Likelihood",
     "Memory",
     "Observed",

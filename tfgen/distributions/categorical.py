@@ -1,4 +1,4 @@
-"""Codes of categorical variables: their one-hot vectors side by side, and the relaxation of those."""
+"""Categorical variables: levels of pixels; codes of one-hot vectors side by side, and the relaxation of those."""
 
 import keras
 import tensorflow as tf
@@ -10,6 +10,20 @@ from tfgen.errors import InputError
 from tfgen.precision import full
 
 tfd, tfb = tfp.distributions, tfp.bijectors
+
+
+class Levels(tfd.Categorical):
+    """Categorical variables whose values come in the shape of the batch.
+
+    tfp multiplies logits by ones in the shape of the values, and these by ones in the shape of the logits, wherever a size
+    is free, as that of a batch of pictures. XLA takes such products out; TF-Lite computes them.
+    """
+
+    def _log_prob(self, value):
+        logits, value = self.logits_parameter(), tf.cast(value, tf.int32)
+        if value.shape.rank != logits.shape.rank - 1:
+            return super()._log_prob(value)  # several values of each
+        return -tf.nn.sparse_softmax_cross_entropy_with_logits(value, logits)
 
 
 @keras.saving.register_keras_serializable("tfgen")

@@ -125,7 +125,6 @@ class AutoregressiveModel(ExactLikelihoodModel):
                     tf.zeros((width, batch, channels), tf.int32),
                     tf.zeros((width, batch, sum(sizes)), self.compute_dtype),
                 ),
-                maximum_iterations=width,
             )
             # A batch of known size stays one.
             features = tf.ensure_shape(features, (width, noise.shape[2], sum(sizes)))
@@ -136,7 +135,6 @@ class AutoregressiveModel(ExactLikelihoodModel):
             lambda y, *_: y < height,
             fill_row,
             (0, self.init_cache(batch, **condition), tf.zeros((height, width, batch, channels), tf.int32)),
-            maximum_iterations=height,
         )
         image = tf.ensure_shape(tf.transpose(image, (2, 0, 1, 3)), (None, *self.example.shape))
         return tf.cast(image, self.example.tensor_spec().dtype)

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.distributions import Levels
 from tfgen.layers import GatedConv2D, MaskedConv2D
 from tfgen.models.autoregressive import AutoregressiveModel, inverse_cdf
 from tfgen.optimizers import Adam
@@ -93,7 +94,7 @@ class GatedAutoregressiveModel(AutoregressiveModel):
         return None if map is None else tf.image.resize(map, self.example.shape[:2], "nearest")
 
     def head(self, parameters):
-        return tfd.Independent(tfd.Categorical(logits=parameters), 1)
+        return tfd.Independent(Levels(logits=parameters), 1)
 
     def draw(self, parameters, noise):
         return inverse_cdf(parameters, noise[:, 0])[:, None]

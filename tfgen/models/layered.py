@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.distributions import Levels
 from tfgen.models.autoregressive import AutoregressiveModel, Nest, inverse_cdf
 from tfgen.precision import full
 
@@ -68,7 +69,7 @@ class LayeredAutoregressiveModel(AutoregressiveModel):
         return tf.reshape(logits, (-1, *self.example.shape, self.example.levels))
 
     def head(self, parameters):
-        return tfd.Independent(tfd.Categorical(logits=parameters), 1)
+        return tfd.Independent(Levels(logits=parameters), 1)
 
     def draw(self, parameters, noise):
         return inverse_cdf(parameters, noise[:, 0])[:, None]
