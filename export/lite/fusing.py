@@ -7,6 +7,9 @@ import numpy as np
 from tfgen.export.lite.graph import is_enough
 from tfgen.export.lite.view import View
 
+# What has a bias for each output channel, third of its inputs, and the channels' number first in its weights' shape.
+_LAYERS = {"CONV_2D", "FULLY_CONNECTED"}
+
 # Functions of numbers one by one.
 _ONE_BY_ONE = {"ELU", "LOGISTIC", "RELU", "TANH"}
 
@@ -23,25 +26,25 @@ def fuse(view: View) -> None:
 
 
 def _add_biases(view: View) -> None:
-    """Has dense layers add their biases, and cut below zero, themselves, as convolutions do.
+    """Has layers add their biases, and cut below zero, themselves, also where these stand behind a reshaping.
 
-    The converter sees no bias in what is added behind a slice of everything.
+    The converter sees no bias in what is added behind a slice of everything, or to a row that has lost its axis.
     """
     readers, gone = view.readers(), []
-    for dense in view.operators:
-        if view.kind(dense) != "FULLY_CONNECTED" or not view.is_float(dense.outputs[0]):
+    for layer in view.operators:
+        if view.kind(layer) not in _LAYERS or not view.is_float(layer.outputs[0]):
             continue
-        if dense.builtinOptions.fusedActivationFunction:
+        if layer.builtinOptions.fusedActivationFunction:
             continue
-        last = dense
+        last = layer
         while (reader := view.only_reader(last, readers)) is not None and view.kind(reader) == "RESHAPE":
             last = reader
         kind = reader and view.kind(reader)
-        if kind == "ADD" and (bias := _bias(view, dense, last, reader)) is not None:
-            dense.inputs = np.array([*dense.inputs[:2], bias], np.int32)
-            dense.builtinOptions.fusedActivationFunction = reader.builtinOptions.fusedActivationFunction
+        if kind == "ADD" and (bias := _bias(view, layer, last, reader)) is not None:
+            layer.inputs = np.array([*layer.inputs[:2], bias], np.int32)
+            layer.builtinOptions.fusedActivationFunction = reader.builtinOptions.fusedActivationFunction
         elif kind == "RELU":
-            dense.builtinOptions.fusedActivationFunction = view.schema.ActivationFunctionType.RELU
+            layer.builtinOptions.fusedActivationFunction = view.schema.ActivationFunctionType.RELU
         else:
             continue
         last.outputs = reader.outputs
@@ -49,14 +52,16 @@ def _add_biases(view: View) -> None:
     view.remove(gone)
 
 
-def _bias(view: View, dense, last, adding) -> int | None:
-    """Returns the bias that is added to what a dense layer gives, reshaped or not, if it is one."""
-    if len(dense.inputs) > 2 and dense.inputs[2] >= 0:
-        return None
+def _bias(view: View, layer, last, adding) -> int | None:
+    """Returns the bias that is added to what a layer gives, reshaped or not, if it is one and the layer has none."""
+    if len(layer.inputs) > 2 and layer.inputs[2] >= 0:
+        own = view.data(layer.inputs[2])
+        if own is None or np.any(own):  # convolutions have zeros where they have no bias
+            return None
     [bias] = [one for one in adding.inputs if one != last.outputs[0]] or [-1]
     if bias < 0 or view.data(bias) is None or not view.is_float(bias):
         return None
-    width = view.shape(dense.inputs[1])[:1]
+    width = view.shape(layer.inputs[1])[:1]
     shapes = view.shape(last.outputs[0]), view.shape(adding.outputs[0])
     alike = shapes[0] == shapes[1] is not None and shapes[0][-1:] == width
     return bias if alike and view.shape(bias) == width else None

@@ -1,6 +1,6 @@
 """TF-Lite models as Python objects, which is what their schema's own code makes of them."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 import numpy as np
 
@@ -52,6 +52,15 @@ def keep_codes(model, used: Iterable[int]) -> None:
             operator.opcodeIndex = places[operator.opcodeIndex]
 
 
+def keep_used_buffers(model) -> None:
+    """Removes, in place, the buffers of a model that nothing uses, but for the first one, which is empty."""
+    users = [*(tensor for graph in model.subgraphs for tensor in graph.tensors), *listed(model.metadata)]
+    places = {old: new for new, old in enumerate(sorted({0, *(one.buffer for one in users)}))}
+    model.buffers = [model.buffers[at] for at in places]
+    for one in users:
+        one.buffer = places[one.buffer]
+
+
 def listed(values) -> Iterable:
     """Returns a list of the schema's, for which its Python gives 0 where it is not there."""
     return () if values is None or np.ndim(values) == 0 else values
@@ -63,6 +72,17 @@ def scale_of(tensor) -> tuple:
     if one is None or not len(listed(one.scale)):
         return ()
     return tuple(one.scale), tuple(listed(one.zeroPoint)), one.quantizedDimension
+
+
+def told(value) -> Hashable:
+    """Returns what a part of a model says, for comparison."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, list):
+        return tuple(map(told, value))
+    if not hasattr(value, "__dict__"):
+        return value
+    return type(value), *((name, told(one)) for name, one in vars(value).items())
 
 
 class Writer:
@@ -102,6 +122,12 @@ class Writer:
         new = self.tensor(graph, old.shape, old.type)
         graph.tensors[new].shapeSignature, graph.tensors[new].quantization = old.shapeSignature, old.quantization
         return new
+
+    def fix(self, tensor, data: np.ndarray, scale: float) -> None:
+        """Gives a `TensorT` other numbers of its type and shape: whole multiples of a scale."""
+        tensor.buffer, tensor.quantization = self.buffer(data), self._schema.QuantizationParametersT()
+        tensor.quantization.scale = np.array([scale], np.float32)
+        tensor.quantization.zeroPoint = np.array([0], np.int64)
 
     def operator(self, kind: str, inputs: Iterable[int], outputs: Iterable[int], options):
         """Returns a new operator, which is in no graph yet.

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfgen.export.lite.fusing import fuse
 from tfgen.export.lite.graph import is_enough
-from tfgen.export.lite.models import Writer, keep_codes, listed
+from tfgen.export.lite.models import Writer, keep_codes, listed, told
 from tfgen.export.lite.view import View
 
 # What may have effects, gives other numbers each time or computes by graphs of its own stays as it is.
@@ -107,6 +107,8 @@ class _Simplifier:
                 continue
             if kind in _RESHAPINGS and (source := self._before(operator, makers)) is not None:
                 operator.inputs[0] = source
+            if kind == "NEG" and (source := self._negated_twice(operator, makers)) is not None:
+                same[operator.outputs[0]] = source
             for output in operator.outputs:
                 makers[output] = operator
             source, is_fixed = self._handed_on(kind, operator), bool(self._view.fixed.intersection(operator.outputs))
@@ -118,13 +120,14 @@ class _Simplifier:
                 kept.pop()
             if source is not None or is_fixed:
                 continue
-            told = (
+            key = (
                 operator.opcodeIndex,
                 tuple(operator.inputs),
-                _options(operator),
+                told(operator.builtinOptions),
+                told(operator.builtinOptions2),
                 *map(self._view.said, operator.outputs),
             )
-            first = computed.setdefault(told, operator)
+            first = computed.setdefault(key, operator)
             same |= {old: new for old, new in zip(operator.outputs, first.outputs, strict=True) if old != new}
         for operator in kept:
             operator.inputs, operator.outputs = (
@@ -172,6 +175,12 @@ class _Simplifier:
         if maker is None or self._view.kind(maker) not in _RESHAPINGS or self._view.kind(operator) != "RESHAPE":
             return None
         return maker.inputs[0] if self._view.is_like(maker.inputs[0], operator.outputs[0]) else None
+
+    def _negated_twice(self, operator, makers) -> int | None:
+        """Returns what an operation gives the negative of the negative of, if it does for other operations."""
+        maker = makers.get(operator.inputs[0])
+        is_such = maker is not None and self._view.kind(maker) == "NEG" and operator.outputs[0] not in self._view.fixed
+        return maker.inputs[0] if is_such else None
 
     def _handed_on(self, kind: str, operator) -> int | None:
         """Returns the tensor that an operation hands on as it is, if it does."""
@@ -243,8 +252,3 @@ def _without_unused(graph) -> dict[int, int]:
 
 def _placed(tensors: Iterable[int], places: dict[int, int]) -> np.ndarray:
     return np.array([places[one] for one in tensors], np.int32)
-
-
-def _options(operator) -> tuple:
-    options = (operator.builtinOptions, operator.builtinOptions2)
-    return tuple((type(one), *(map(str, vars(one).items()))) for one in options if one is not None)

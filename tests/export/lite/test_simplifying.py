@@ -8,11 +8,12 @@ import tensorflow as tf
 
 from tfgen.export.lite.conversion import convert
 from tfgen.export.lite.files import merge
-from tfgen.export.lite.models import kinds_of, unpacked
+from tfgen.export.lite.graph import make_portable
+from tfgen.export.lite.models import Writer, kinds_of, packed, unpacked
 from tfgen.export.lite.running import Interpreter
 
 RNG = np.random.default_rng(0)
-KERNEL, BIAS = (tf.constant(RNG.normal(size=size), tf.float32) for size in ((4, 4), (4,)))
+KERNEL, BIAS, COLUMN = (tf.constant(RNG.normal(size=size), tf.float32) for size in ((4, 4), (4,), (2, 1, 1, 4)))
 X = RNG.normal(size=(3, 4)).astype(np.float32)
 
 
@@ -58,6 +59,15 @@ def bias_behind_reshapings(x):
     return tf.reshape((x @ KERNEL)[:, :4], (-1, 1, 4)) + BIAS
 
 
+def one_row(x):
+    """Returns a convolution of a picture of two rows, which are one row then."""
+    return tf.nn.conv2d(tf.reshape(x, (-1, 2, 2, 1)), COLUMN, 1, "VALID")[:, 0]
+
+
+def bias_of_a_row(x):
+    return tf.nn.relu(one_row(x) + BIAS)
+
+
 def axes_there_and_back(x):
     return tf.reshape(tf.reshape(two_of(x), (-1, 4)) @ KERNEL, (-1, 2, 4))
 
@@ -88,6 +98,7 @@ SHORTER = {
     twice_the_same: ["TANH", "EXP", "ADD"],
     bias_behind_a_slice: ["FULLY_CONNECTED"],
     bias_behind_reshapings: ["FULLY_CONNECTED", "RESHAPE"],
+    bias_of_a_row: ["RESHAPE", "CONV_2D", "RESHAPE"],
     axes_there_and_back: ["TANH", "EXP", "PACK", "FULLY_CONNECTED"],
     one_axis_there_and_back: ["TANH", "TANH"],
     put_together_alone: ["TANH", "TANH"],
@@ -152,6 +163,24 @@ def a_number_added(x):
 
 def two_biases(x):
     return (x @ KERNEL + BIAS)[:, :4] + 2.0 * BIAS
+
+
+def two_biases_of_a_row(x):
+    row = tf.nn.conv2d(tf.reshape(x, (-1, 2, 2, 1)), COLUMN, 1, "VALID") + BIAS
+    return row[:, 0] + 2.0 * BIAS
+
+
+def bias_of_a_row_that_is_read_twice(x):
+    return (one_row(x) + BIAS) * one_row(x)
+
+
+def negated_twice_and_handed_out(x):
+    def body(step, a, b):
+        y = -tf.tanh(a + b)
+        return y, -y
+
+    a, b = loop(body, x, x)
+    return a + 2.0 * b
 
 
 def bias_of_what_is_handed_out(x):
@@ -276,7 +305,8 @@ def a_part_handed_out(x):
 SAME = [
     *SHORTER, without_the_last_column, without_the_first_row, without_the_last_row, two_rows, backwards, padding,
     two_parts, another_shape, turned, products_that_are_read_twice, sum_of_two_products, bias_over_another_axis,
-    a_number_added, two_biases, bias_of_what_is_handed_out, two_slopes, handed_out_by_two, handed_out_by_itself_too,
+    a_number_added, two_biases, two_biases_of_a_row, bias_of_a_row_that_is_read_twice, negated_twice_and_handed_out,
+    bias_of_what_is_handed_out, two_slopes, handed_out_by_two, handed_out_by_itself_too,
     bias_behind_a_relu, relu_of_a_slice, moved_by_slices, handed_out_as_it_came, handed_out_twice_as_it_came,
     handed_out_and_read, branches_of_slices, differing_widths, axes_to_others, axes_to_more, halves_of_rows,
     the_second_of_two, the_first_of_two, a_number, parts_that_are_read_twice, parts_by_two_functions, one_part_twice,
@@ -329,6 +359,36 @@ def test_calibration_takes_what_is_left(tmp_path):
     assert operators(data) == Counter(["QUANTIZE", "FULLY_CONNECTED", "DEQUANTIZE"])
     answer, expected = Interpreter(data).run("run", {"x": X})["y"], graph(x=tf.constant(X))["y"].numpy()
     np.testing.assert_allclose(answer, expected, atol=0.02 * expected.max())
+
+
+def test_a_loss_that_is_negated_is_not_so_twice(tmp_path):
+    def compute(x):
+        logits = tf.reshape(x, (-1, 2, 2))
+        return -tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(logits[..., 0] > 0.0, tf.int32), logits)
+
+    graph = tf.function(lambda x: {"y": compute(x)}, autograph=False).get_concrete_function(
+        x=tf.TensorSpec((None, 4), tf.float32, "x")
+    )
+    tf.saved_model.save(tf.Module(), str(tmp_path), signatures={"run": graph})
+    make_portable(tmp_path)
+    data = convert(tmp_path, "run", "float32")
+    assert (operators(data)["NEG"], operators(merge({"run": data}))["NEG"]) == (2, 0)
+    expected = graph(x=tf.constant(X))["y"]
+    np.testing.assert_allclose(Interpreter(merge({"run": data})).run("run", {"x": X})["y"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_what_is_negated_twice_may_be_the_output(times, tmp_path):
+    data, _ = converted(tf.tanh, None, tmp_path)
+    model = unpacked(data)
+    [graph], writer = model.subgraphs, Writer(model)
+    for _ in range(times):
+        [output] = graph.outputs
+        graph.outputs = np.array([writer.like(graph, graph.tensors[output])], np.int32)
+        graph.operators.append(writer.operator("NEG", [output], graph.outputs, None))
+    model.signatureDefs[0].outputs[0].tensorIndex = graph.outputs[0]
+    whole = merge({"run": packed(model)})
+    np.testing.assert_allclose(Interpreter(whole).run("run", {"x": X})["y"], (-1) ** times * np.tanh(X), rtol=1e-5)
 
 
 def test_random_numbers_are_drawn_as_often_as_before(tmp_path):
