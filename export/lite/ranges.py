@@ -18,6 +18,7 @@ def level(models: Mapping[str, bytes]) -> dict[str, bytes]:
     """Has a layer take and give numbers of one range wherever it stands, which is all that it was seen to take and give.
 
     A likelihood and a sampler have the same layers in other graphs. Of the same range their biases are the same whole numbers.
+    A loop's variable has one range, too: else each step would turn what the last one gave to another scale.
 
     Arguments:
         models: float32 models with ranges, by name.
@@ -36,26 +37,39 @@ def level(models: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _alike(models: Iterable) -> Iterable[list]:
-    """Returns lists of the ranges of what the same layers take, and of what they give."""
+    """Returns lists of the ranges of what the same layers take, of what they give, and of loops' variables."""
     found: dict[tuple, list] = {}
-    for model in models:
+    for number, model in enumerate(models):
         kinds = kinds_of(model)
         for graph in model.subgraphs:
             for operator in graph.operators:
-                if kinds[operator.opcodeIndex] not in _LAYERS:
-                    continue
-                inputs = [one for one in operator.inputs if one >= 0]
-                data = [bytes(listed(model.buffers[graph.tensors[one].buffer].data)) for one in inputs]
-                if not data[1]:
-                    continue  # what it multiplies by is computed
-                weights = tuple(filter(None, data))
-                taken = [one for one, part in zip(inputs, data, strict=True) if not part]
-                function = operator.builtinOptions.fusedActivationFunction
-                for tensors, key in ((taken, (weights,)), (operator.outputs, (weights, function))):
-                    for one in tensors:
-                        if has_range(graph.tensors[one]):
-                            found.setdefault(key, []).append(graph.tensors[one].quantization)
+                kind = kinds[operator.opcodeIndex]
+                if kind in _LAYERS:
+                    ends = _ends_of_layer(model, graph, operator)
+                else:
+                    ends = _ends_of_step(model, number, operator) if kind == "WHILE" else ()
+                for key, tensor in ends:
+                    if has_range(tensor):
+                        found.setdefault(key, []).append(tensor.quantization)
     return [ranges for ranges in found.values() if len(ranges) > 1]
+
+
+def _ends_of_layer(model, graph, operator) -> Iterable[tuple]:
+    """Yields what a layer takes and gives, each behind what is the same for the same layer."""
+    inputs = [one for one in operator.inputs if one >= 0]
+    data = [bytes(listed(model.buffers[graph.tensors[one].buffer].data)) for one in inputs]
+    if data[1]:  # else what it multiplies by is computed
+        weights, function = tuple(filter(None, data)), operator.builtinOptions.fusedActivationFunction
+        yield from (((weights,), graph.tensors[one]) for one, part in zip(inputs, data, strict=True) if not part)
+        yield from (((weights, function), graph.tensors[one]) for one in operator.outputs)
+
+
+def _ends_of_step(model, number: int, loop) -> Iterable[tuple]:
+    """Yields what a step of a loop takes and gives, each behind what is the same for the same variable."""
+    at = loop.builtinOptions.bodySubgraphIndex
+    body = model.subgraphs[at]
+    for ends in (body.inputs, body.outputs):
+        yield from (((number, at, place), body.tensors[one]) for place, one in enumerate(ends))
 
 
 def widen(model) -> None:

@@ -316,6 +316,38 @@ def test_a_layer_has_one_range_in_all_models(tmp_path):
         )
 
 
+def test_a_loop_has_one_range_for_a_variable(tmp_path):
+    """What the last step gives is larger than what any has taken; it does not turn it to another scale then."""
+
+    def compute(x):
+        return loop(lambda step, a: (a + tf.tanh(a @ KERNEL),), tf.tanh(x @ OTHER))[0] @ OTHER
+
+    graph = saved(compute, tmp_path)
+    data = level({"run": calibrate(tmp_path, "run", [{"x": X}, {"x": -X}])})["run"]
+    quantised = unpacked(quantizing.quantize(data))
+    body = next(graph for graph in quantised.subgraphs if len(graph.outputs) > 1)
+    assert [kinds_of(quantised)[one.opcodeIndex] for one in body.operators if one.outputs[0] in body.outputs[1:]] == [
+        "ADD"
+    ]
+    assert scale_of(body.tensors[body.inputs[1]]) == scale_of(body.tensors[body.outputs[1]]) != ()
+    expected = graph(x=tf.constant(X))["y"].numpy()
+    assert np.abs(answer(packed(quantised)) - expected).mean() < 0.05 * np.abs(expected).max()
+
+
+def test_loops_of_several_models_have_their_own_ranges(tmp_path):
+    models = {}
+    for name, factor in (("low", 0.1), ("high", 3.0)):
+        saved(lambda x, factor=factor: loop(lambda step, a: (factor * tf.tanh(a),), x)[0] @ KERNEL, tmp_path / name)
+        models[name] = calibrate(tmp_path / name, "run", [{"x": factor * X}])
+
+    def highest(data: bytes) -> float:
+        body = next(graph for graph in unpacked(data).subgraphs if len(graph.outputs) > 1)
+        return float(body.tensors[body.inputs[1]].quantization.max[0])
+
+    low, high = map(highest, level(models).values())
+    assert low < 0.5 < 2.9 < high
+
+
 def test_layers_that_differ_by_biases_or_functions_have_their_own_ranges(tmp_path):
     layers = {
         "plain": lambda x: x @ KERNEL,
