@@ -2,7 +2,8 @@
 
 from tfgen.export.lite.carrying import carry
 from tfgen.export.lite.finishing import finish
-from tfgen.export.lite.models import packed, unpacked
+from tfgen.export.lite.kernels import Kernels
+from tfgen.export.lite.models import keep_used_buffers, packed, unpacked
 from tfgen.export.lite.ranges import widen
 from tfgen.export.lite.separating import separate
 from tfgen.export.lite.simplifying import simplify
@@ -12,6 +13,7 @@ from tfgen.export.lite.suiting import disguise, reveal, suit
 def prepare(data: bytes) -> bytes:
     """Returns a float32 model, as it comes from the converter, in the form that is calibrated."""
     model = unpacked(data)
+    simplify(model)
     suit(model)
     simplify(model)
     separate(model, to_calibrate=True)
@@ -34,6 +36,7 @@ def quantize(data: bytes) -> bytes:
         model.subgraphs[graph].tensors[place].quantization = None
     widen(model)
     disguise(model)
+    kernels = Kernels(model)
     quantized = mlir_quantize(
         packed(model),
         denylisted_nodes=finished.operations,
@@ -42,9 +45,11 @@ def quantize(data: bytes) -> bytes:
         disable_per_channel_for_dense_layers=True,
     )
     model = unpacked(quantized)
+    kernels.rescale(model)
     reveal(model)
     simplify(model)
     while carry(model):
         simplify(model)
     separate(model)
+    keep_used_buffers(model)
     return packed(model)
