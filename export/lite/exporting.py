@@ -168,7 +168,7 @@ def tflite(
                 parts[name], precisions[name] = _combine(place / name, precision, parts, precisions, own, max_loss)
             else:
                 parts[name], precisions[name] = _choose(place / name, precision, quantized.get(name), own, max_loss)
-    merged = merge(parts)
+    merged = merge(parts, compact=precision == "int8")
     peak = model.example.levels - 1 if hasattr(model.example, "levels") else None
     report = check(path.name, merged, reference, precisions, peak)
     if not report.ok:

@@ -15,7 +15,8 @@ from tfgen.export.card import FORMAT
 from tfgen.export.comparison import Case
 from tfgen.export.folder import sync, workspace
 from tfgen.export.lite.linking import link
-from tfgen.export.lite.models import unpacked
+from tfgen.export.lite.models import told, unpacked
+from tfgen.export.lite.numbering import renumber
 from tfgen.export.lite.separating import separate
 from tfgen.export.lite.simplifying import simplify
 from tfgen.export.reference import NAME as REFERENCE
@@ -31,13 +32,14 @@ _UNPACKED = 2**30
 _GRAPHS = ("condSubgraphIndex", "bodySubgraphIndex", "thenSubgraphIndex", "elseSubgraphIndex", "initSubgraphIndex")
 
 
-def merge(models: Mapping[str, bytes]) -> bytes:
+def merge(models: Mapping[str, bytes], compact: bool = False) -> bytes:
     """Returns one model with the signatures of several, which share what they have in common of their weights.
 
     Where one has a placeholder for another, it gets that one's graph.
 
     Arguments:
         models: name -> a model with one signature of that name.
+        compact: whether to number tensors so that graphs share operators, and not in the order of computation.
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
@@ -76,6 +78,8 @@ def merge(models: Mapping[str, bytes]) -> bytes:
     simplify(whole)
     link(whole)
     separate(whole)
+    if compact:
+        renumber(whole)
     for graph in whole.subgraphs:
         for tensor in graph.tensors:
             tensor.name = None  # names are a tenth of a small file, and signatures have their own
@@ -106,7 +110,7 @@ def _pack(model) -> bytes:
     tables: dict[tuple, _Table] = {}
 
     def once(table):
-        return tables.setdefault(_told(table), _Table(table))
+        return tables.setdefault(told(table), _Table(table))
 
     for graph in model.subgraphs:
         for tensor in graph.tensors:
@@ -121,6 +125,8 @@ def _pack(model) -> bytes:
 
 class _Table:
     """A part of a model that is written when it is first asked for, and named by its place then."""
+
+    __slots__ = ("_place", "_table")  # told by itself, and not by what it has in it
 
     def __init__(self, table):
         self._table, self._place = table, None
@@ -137,17 +143,6 @@ def _needed(quantization):
         return None
     quantization.min = quantization.max = None
     return quantization
-
-
-def _told(value):
-    """Returns what a part of a model says, for comparison."""
-    if isinstance(value, np.ndarray):
-        return value.dtype.str, value.shape, value.tobytes()
-    if isinstance(value, list):
-        return tuple(map(_told, value))
-    if isinstance(value, _Table) or not hasattr(value, "__dict__"):
-        return value
-    return type(value), *((name, _told(one)) for name, one in vars(value).items())
 
 
 def operations(data: bytes) -> list[str]:

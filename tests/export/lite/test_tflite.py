@@ -138,6 +138,8 @@ def test_fewer_bits_make_smaller_files_and_the_report_tells_what_is_lost(models,
         ("ladder_vae", None),
         ("pixel_rnn_multiscale", None),
         ("pixel_cnn_pp", None),
+        ("multiscale_pixel_cnn", None),
+        ("vq_vae", None),
     ],
 )
 def test_with_all_of_its_endpoints_an_int8_file_is_three_and_a_half_times_smaller(tmp_path, id, arguments):
