@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import function_pb2, node_def_pb2
+from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.framework import function_def_to_graph
 
 
 def _cross_entropy(logits, labels):
@@ -101,6 +102,7 @@ def make_portable(folder: pathlib.Path) -> None:
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString(path.read_bytes())
     library = saved.meta_graphs[0].graph_def.library
+    _tell_shapes(saved.meta_graphs[0].graph_def)
     added: dict[str, function_pb2.FunctionDef] = {}
     for function in library.function:
         _hand_on(function.node_def)
@@ -128,6 +130,26 @@ def _hand_on(nodes) -> None:
         if known:
             # What the check said of the shape is needed: convolutions have to know the number of channels.
             node.input.insert(1, _add_shape(nodes, node, sizes))
+
+
+def _tell_shapes(graph) -> None:
+    """Adds the shapes in loops' bodies to these where they do not tell them, as where weights were made constants."""
+    functions = {one.signature.name: one for one in graph.library.function}
+    loops = [node for one in functions.values() for node in one.node_def if node.op in ("While", "StatelessWhile")]
+    untold = {node.attr["body"].func.name: node for node in loops}
+    untold = {name: node for name, node in untold.items() if not any(map(_shapes, functions[name].node_def))}
+    if not untold:
+        return
+    with tf.Graph().as_default():
+        known = graph_pb2.GraphDef(library=graph.library, versions=graph.versions)
+        tf.graph_util.import_graph_def(known, name="")
+        for name, node in untold.items():
+            body = function_def_to_graph.function_def_to_graph(
+                functions[name], input_shapes=list(node.attr["output_shapes"].list.shape)
+            )
+            for one in functions[name].node_def:
+                outputs = body.get_operation_by_name(one.name).outputs
+                one.attr["_output_shapes"].list.shape.extend(output.shape.as_proto() for output in outputs)
 
 
 def _settle(nodes) -> None:

@@ -6,18 +6,14 @@ other pair of one kind, whatever it computes with.
 """
 
 import collections
-import itertools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from tfgen.export.lite.models import Writer, listed, told
 
-# How many operators away graphs have to look alike for two operators to be made one: the surest ones first.
-_DEPTHS = (2, 1, 0)
-
-# By what more operators than these take, such as a zero, none is found that is around another one.
-_FEW = 8
+# How many operators away graphs are looked at: two operators are the more surely the same, the more around them is alike.
+_FAR = 6
 
 
 def renumber(model) -> None:
@@ -44,21 +40,12 @@ class _Common:
         tensors: those of one number: graph -> its tensor.
         operators: kind, and what it takes and gives, by the places of `tensors`.
         alike: what an operator and those around it look like -> places of `operators`.
-        of: place of `tensors` -> those of `operators` that take or give it.
     """
 
     def __init__(self):
         self.tensors: list[dict[int, int]] = []
         self.operators: list[tuple[Hashable, tuple[int, ...]]] = []
         self.alike: dict[Hashable, list[int]] = collections.defaultdict(list)
-        self.of: dict[int, list[int]] = collections.defaultdict(list)
-
-    def add(self, kind: Hashable, tensors: tuple[int, ...]) -> int:
-        """Returns the place of a new operator."""
-        self.operators.append((kind, tensors))
-        for one in dict.fromkeys(tensors):
-            self.of[one].append(len(self.operators) - 1)
-        return len(self.operators) - 1
 
     def numbers(self, graphs: int) -> list[dict[int, int]]:
         """Returns for each graph its tensors' numbers: the least that are free in all graphs that have such a tensor."""
@@ -91,10 +78,6 @@ class _Matcher:
         self._tensors = [tuple(map(int, (*one.inputs, *one.outputs))) for one in graph.operators]
         self._kinds = [_kind(one) for one in graph.operators]
         self._looks = [*_looks(graph, self._kinds)]
-        self._of: dict[int, list[int]] = collections.defaultdict(list)
-        for operator, tensors in enumerate(self._tensors):
-            for one in dict.fromkeys(tensors):
-                self._of[one].append(operator)
         # Of this graph -> common, and back; -1 stands for an input that is left out.
         self._places, self._owners, self._same = {-1: -1}, {-1: -1}, {}
 
@@ -104,14 +87,14 @@ class _Matcher:
                 if operator not in self._same:
                     fitting = (other for other in self._common.alike[look] if self._fits(operator, other))
                     if (other := next(fitting, None)) is not None:
-                        self._join(operator, other)
+                        self._take(operator, other)
         self._add()
 
     def _fits(self, operator: int, other: int) -> bool:
-        """Returns whether an operator can be the same as a common one, after what was joined already."""
+        """Returns whether an operator can be the same as a common one, after what was taken already."""
         kind, places = self._common.operators[other]
         if kind != self._kinds[operator]:
-            return False
+            return False  # which have the same hash
         pairs = {*zip(self._tensors[operator], places, strict=True)}
         if not len(pairs) == len({tensor for tensor, _ in pairs}) == len({place for _, place in pairs}):
             return False
@@ -120,19 +103,11 @@ class _Matcher:
             for tensor, place in pairs
         )
 
-    def _join(self, operator: int, other: int) -> None:
-        """Has an operator be the same as a common one, and so what is around them as far as it fits."""
-        waiting = collections.deque([(operator, other)])
-        while waiting:
-            operator, other = waiting.popleft()
-            if operator in self._same or not self._fits(operator, other):
-                continue
-            self._same[operator] = other
-            for tensor, place in zip(self._tensors[operator], self._common.operators[other][1], strict=True):
-                self._places[tensor], self._owners[place] = place, tensor
-                near, others = self._of[tensor], self._common.of[place]
-                if tensor >= 0 and max(len(near), len(others)) <= _FEW:
-                    waiting += itertools.product(near, others)
+    def _take(self, operator: int, other: int) -> None:
+        """Has an operator be the same as a common one."""
+        self._same[operator] = other
+        for tensor, place in zip(self._tensors[operator], self._common.operators[other][1], strict=True):
+            self._places[tensor], self._owners[place] = place, tensor
 
     def _add(self) -> None:
         """Adds to what is common."""
@@ -144,8 +119,8 @@ class _Matcher:
             common.tensors[self._places[tensor]][self._at] = tensor
         for operator, tensors in enumerate(self._tensors):
             if operator not in self._same:
-                places = tuple(self._places[one] for one in tensors)
-                self._same[operator] = common.add(self._kinds[operator], places)
+                self._same[operator] = len(common.operators)
+                common.operators.append((self._kinds[operator], tuple(self._places[one] for one in tensors)))
         for looks in self._looks:
             for operator, look in enumerate(looks):
                 common.alike[look].append(self._same[operator])
@@ -172,9 +147,9 @@ def _looks(graph, kinds: Sequence[Hashable]) -> Iterator[list[Hashable]]:
         return hash((looks[at], before, *after))
 
     looks = [[*map(hash, kinds)]]
-    for _ in range(max(_DEPTHS)):
+    for _ in range(_FAR):
         looks.append([farther(looks[-1], at) for at in range(len(kinds))])
-    for depth in _DEPTHS:
+    for depth in reversed(range(_FAR + 1)):
         yield [(depth, look) for look in looks[depth]]
 
 

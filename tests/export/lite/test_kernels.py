@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfgen.export.lite import kernels, quantizing
 from tfgen.export.lite.conversion import convert
 from tfgen.export.lite.files import merge
-from tfgen.export.lite.models import Writer, kinds_of, listed, unpacked
+from tfgen.export.lite.models import Writer, kinds_of, listed, packed, unpacked
 from tfgen.export.lite.running import Interpreter
 
 RNG = np.random.default_rng(0)
@@ -146,6 +146,19 @@ def test_weights_that_something_else_reads_keep_their_scale(tmp_path, monkeypatc
             graph.operators.append(writer.operator("QUANTIZE", [layer.inputs[1]], [copy], None))
         exact.rescale(model)
         assert len(weights.quantization.scale) == (8 if is_read else 1)
+
+
+def test_biases_of_two_layers_are_rescaled_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels.Kernels, "rescale", lambda *_: None)
+    data, expected = quantised(one_layer_of_two_inputs, tmp_path)
+    monkeypatch.undo()
+    model = unpacked(data)
+    [graph], kinds = model.subgraphs, kinds_of(model)
+    one, other = (layer for layer in graph.operators if kinds[layer.opcodeIndex] == "CONV_2D")
+    other.inputs = np.array([other.inputs[0], *one.inputs[1:]], np.int32)
+    kernels.Kernels(unpacked(convert(tmp_path, "run", "float32"))).rescale(model)
+    assert [len(weights) for _, weights, _ in layers(packed(model))] == [1, 1]
+    assert error(packed(model), expected) < 1.5 * error(data, expected) + 1e-3
 
 
 def test_weights_that_are_computed_have_no_bytes_to_look_at(tmp_path):

@@ -112,22 +112,55 @@ def test_several_rows_are_written_as_before(tmp_path):
     np.testing.assert_array_equal(lite(compute, tmp_path, rows)[1], expected)
 
 
+def save_without_shapes(run, place, of: str) -> None:
+    """Saves a graph `(None, 5)` whose functions of some name do not tell the shapes in them."""
+    function = tf.function(run, autograph=False).get_concrete_function(x=tf.TensorSpec((None, 5), name="x"))
+    tf.saved_model.save(tf.Module(), str(place), signatures={"run": function})
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((place / "saved_model.pb").read_bytes())
+    nodes = [
+        node
+        for function in saved.meta_graphs[0].graph_def.library.function
+        for node in function.node_def
+        if of in function.signature.name
+    ]
+    assert nodes
+    for node in nodes:
+        node.attr.pop("_output_shapes", None)
+    (place / "saved_model.pb").write_bytes(saved.SerializeToString())
+
+
 def test_a_graph_whose_shapes_are_not_told_stays_right(tmp_path):
     def run(x):
         return {"y": write(tf.zeros((4, 5)), 2, both_signs_of_cells(x)[0, :5])}
 
-    function = tf.function(run).get_concrete_function(x=tf.TensorSpec((None, 5), name="x"))
-    tf.saved_model.save(tf.Module(), str(tmp_path), signatures={"run": function})
-    saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((tmp_path / "saved_model.pb").read_bytes())
-    for nodes in saved.meta_graphs[0].graph_def.library.function:
-        for node in nodes.node_def:
-            node.attr.pop("_output_shapes", None)
-    (tmp_path / "saved_model.pb").write_bytes(saved.SerializeToString())
+    save_without_shapes(run, tmp_path, "")
     make_portable(tmp_path)
     x = RNG.normal(size=(1, 5)).astype(np.float32)
     answer = tf.saved_model.load(str(tmp_path)).signatures["run"](x=tf.constant(x))["y"]
     np.testing.assert_allclose(answer, run(x)["y"], rtol=1e-6, atol=1e-6)
+
+
+def test_shapes_in_loops_are_found_where_they_are_not_told(tmp_path):
+    """As where weights were made constants, to take the random numbers out of a sampler."""
+
+    def by_columns(t, rows, x):
+        def fill(u, row):
+            return u + 1, write(row, u, x[:, 0])
+
+        row = tf.while_loop(lambda u, _: u < 5, fill, (0, tf.zeros((5, tf.shape(x)[0]))))[1]
+        return t + 1, write(rows, t, row), x
+
+    def run(x):
+        rows = tf.zeros((4, 5, tf.shape(x)[0]))
+        return {"y": tf.while_loop(lambda t, *_: t < 4, by_columns, (0, rows, x))[1]}
+
+    save_without_shapes(run, tmp_path, "while_body")
+    make_portable(tmp_path)
+    data, x = convert(tmp_path, "run", "float32"), RNG.normal(size=(3, 5)).astype(np.float32)
+    taken = operations_of(data)
+    assert "DYNAMIC_UPDATE_SLICE" in taken and "SCATTER_ND" not in taken
+    np.testing.assert_array_equal(Interpreter(data).run("run", {"x": x})["y"], np.broadcast_to(x[:, 0], (4, 5, 3)))
 
 
 def test_both_signs_by_one_exponential_are_two_elus(tmp_path):
