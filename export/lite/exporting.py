@@ -168,6 +168,7 @@ def tflite(
                 parts[name], precisions[name] = _combine(place / name, precision, parts, precisions, own, max_loss)
             else:
                 parts[name], precisions[name] = _choose(place / name, precision, quantized.get(name), own, max_loss)
+    # With weights of a quarter of the size graphs are a good part of a file.
     merged = merge(parts, compact=precision == "int8")
     peak = model.example.levels - 1 if hasattr(model.example, "levels") else None
     report = check(path.name, merged, reference, precisions, peak)

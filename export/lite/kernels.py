@@ -67,7 +67,7 @@ class Kernels:
         if exact is None:
             return
         scale = np.float32(2.0 ** (math.ceil(_PER_OCTAVE * math.log2(scales.max())) / _PER_OCTAVE))
-        writer.fix(weights, np.round(exact / scale).astype(np.int8), scale)
+        writer.fix(weights, np.clip(np.round(exact / scale), -127, 127).astype(np.int8), scale)
         for layer in layers:
             taken, at = _LAYERS[writer.kinds[layer.opcodeIndex]]
             if len(layer.inputs) > at and layer.inputs[at] >= 0:

@@ -270,7 +270,9 @@ def test_coupling_learns_that_green_is_red():
     red = rng.integers(0, 256, (512, 4, 4, 1))
     images = np.concatenate([red, red, np.full_like(red, 100)], -1).astype(np.uint8)
     model = small((4, 4, 3), 256, width=8, resolutions=1, mixtures=1, dropout=0.0, averaging=0.9)
-    model.compile(keras.optimizers.Adam(1e-2))
+    # At a rate that stays high the last steps leave green and blue up to 4 bits, by the order of the batches.
+    keras.utils.set_random_seed(0)
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 480)))
     model.fit(images, batch_size=64, epochs=60, verbose=0)
     with model.averaged_weights():
         mixture = model.head(model.conditionals(tf.constant(images)))
