@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from tfgen.export.lite.models import Writer, listed
+from tfgen.export.lite.models import Writer, listed, scale_of
 
 # Layer -> places of its input and of its biases among what it takes. Its weights are the second.
 _LAYERS = {"CONV_2D": (0, 2), "FULLY_CONNECTED": (0, 2), "TRANSPOSE_CONV": (2, 3)}
@@ -59,10 +59,13 @@ class Kernels:
                     self._rescale(writer, model, graph, graph.tensors[tensor], layers)
 
     def _rescale(self, writer: Writer, model, graph, weights, layers: list) -> None:
-        scales, data = _scales(weights), listed(model.buffers[weights.buffer].data)
-        if not len(data) or not len(scales) or scales.max() ** 2 > _MOST * np.mean(scales**2):
+        data, known = listed(model.buffers[weights.buffer].data), scale_of(weights)
+        if not len(data) or not known:
             return
-        axis, whole = weights.quantization.quantizedDimension, np.asarray(data).view(np.int8).reshape(weights.shape)
+        (scales, _, axis), whole = known, np.asarray(data).view(np.int8).reshape(weights.shape)
+        scales = np.array(scales, np.float64)
+        if scales.max() ** 2 > _MOST * np.mean(scales**2):
+            return
         exact = self._exact(whole, scales.reshape([-1 if one == axis else 1 for one in range(whole.ndim)]))
         if exact is None:
             return
@@ -75,8 +78,8 @@ class Kernels:
                 numbers = np.asarray(model.buffers[old.buffer].data).view(np.int32) * (scales / scale)
                 layer.inputs = np.array(layer.inputs)
                 layer.inputs[at] = writer.like(graph, old)
-                step = _scales(graph.tensors[layer.inputs[taken]])[0] * scale
-                writer.fix(graph.tensors[layer.inputs[at]], np.round(numbers).astype(np.int32), step)
+                [given], *_ = scale_of(graph.tensors[layer.inputs[taken]])
+                writer.fix(graph.tensors[layer.inputs[at]], np.round(numbers).astype(np.int32), given * scale)
 
     def _exact(self, whole: np.ndarray, scales: np.ndarray) -> np.ndarray | None:
         """Returns the weights that were rounded to whole multiples of scales, if they are known."""
@@ -84,7 +87,3 @@ class Kernels:
             if np.all(np.abs(exact - whole * scales) <= 0.501 * scales):
                 return exact
         return None
-
-
-def _scales(tensor) -> np.ndarray:
-    return np.asarray(listed(tensor.quantization and tensor.quantization.scale), np.float64)

@@ -13,7 +13,7 @@ from tfgen.export.lite.suiting import disguise, reveal, suit
 def prepare(data: bytes) -> bytes:
     """Returns a float32 model, as it comes from the converter, in the form that is calibrated."""
     model = unpacked(data)
-    simplify(model)
+    simplify(model)  # what is negated twice, before it becomes products
     suit(model)
     simplify(model)
     separate(model, to_calibrate=True)

@@ -177,10 +177,9 @@ class _Simplifier:
         return maker.inputs[0] if self._view.is_like(maker.inputs[0], operator.outputs[0]) else None
 
     def _negated_twice(self, operator, makers) -> int | None:
-        """Returns what an operation gives the negative of the negative of, if it does for other operations."""
+        """Returns what an operation gives the negative of the negative of, if it does; what follows reads that."""
         maker = makers.get(operator.inputs[0])
-        is_such = maker is not None and self._view.kind(maker) == "NEG" and operator.outputs[0] not in self._view.fixed
-        return maker.inputs[0] if is_such else None
+        return maker.inputs[0] if maker is not None and self._view.kind(maker) == "NEG" else None
 
     def _handed_on(self, kind: str, operator) -> int | None:
         """Returns the tensor that an operation hands on as it is, if it does."""

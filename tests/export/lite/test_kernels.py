@@ -115,7 +115,7 @@ def test_channels_that_are_too_different_keep_their_scales(tmp_path):
     assert error(data, expected) < 0.01
 
 
-def test_how_different_channels_may_be_is_a_matter_of_the_noise(tmp_path, monkeypatch):
+def test_how_different_channels_may_be_is_a_matter_of_the_noise(tmp_path):
     """Of one channel with a scale of 1 and seven with s the mean square is (1 + 7 s^2) / 8, a quarter at s^2 = 1 / 7."""
     largest = np.abs(KERNEL).max((0, 1, 2))
     for small, count in ((7**-0.5 * 1.05, 1), (7**-0.5 * 0.95, 8)):

@@ -174,15 +174,6 @@ def bias_of_a_row_that_is_read_twice(x):
     return (one_row(x) + BIAS) * one_row(x)
 
 
-def negated_twice_and_handed_out(x):
-    def body(step, a, b):
-        y = -tf.tanh(a + b)
-        return y, -y
-
-    a, b = loop(body, x, x)
-    return a + 2.0 * b
-
-
 def bias_of_what_is_handed_out(x):
     def body(step, a, b):
         product = tf.tanh(a) @ KERNEL
@@ -305,7 +296,7 @@ def a_part_handed_out(x):
 SAME = [
     *SHORTER, without_the_last_column, without_the_first_row, without_the_last_row, two_rows, backwards, padding,
     two_parts, another_shape, turned, products_that_are_read_twice, sum_of_two_products, bias_over_another_axis,
-    a_number_added, two_biases, two_biases_of_a_row, bias_of_a_row_that_is_read_twice, negated_twice_and_handed_out,
+    a_number_added, two_biases, two_biases_of_a_row, bias_of_a_row_that_is_read_twice,
     bias_of_what_is_handed_out, two_slopes, handed_out_by_two, handed_out_by_itself_too,
     bias_behind_a_relu, relu_of_a_slice, moved_by_slices, handed_out_as_it_came, handed_out_twice_as_it_came,
     handed_out_and_read, branches_of_slices, differing_widths, axes_to_others, axes_to_more, halves_of_rows,
